@@ -1,0 +1,138 @@
+// Package llm is the one interface through which candor talks to a language model, local or remote.
+//
+// A [Generator] continues text. The lab's tiny GPTs ([candor/engine/decode]), remote endpoints and fakes all implement
+// it and pass the conformance suite in llm/llmtest, so that whatever judges a model (study/eval, audit, compose) cannot
+// tell, and need not know, where it runs.
+package llm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Role says who a message is from.
+type Role string
+
+// The roles of a conversation, by the names that chat APIs use.
+const (
+	System    Role = "system"
+	User      Role = "user"
+	Assistant Role = "assistant"
+)
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role Role   `json:"role"`
+	Text string `json:"text"`
+}
+
+// Request asks for one completion of a conversation.
+type Request struct {
+	// ID names the request in errors and logs. It does not influence the completion.
+	ID       string
+	Messages []Message
+	// Prefix is what the assistant has already written, taken as its own words: the completion goes on from there. An
+	// edited chain of thought is carried on by putting it here. The prefix is not repeated in Completion.Text.
+	Prefix string
+	// MaxTokens bounds the completion; at least 1.
+	MaxTokens int
+	// Temperature 0 is greedy decoding; 1 samples from the model's own distribution.
+	Temperature float64
+	// TopK keeps the k likeliest tokens; 0 keeps all.
+	TopK int
+	// TopP keeps the likeliest tokens that together reach this probability (nucleus sampling); 0 or 1 keeps all.
+	TopP float64
+	// Stop ends the completion where one of these texts appears; the stop text itself is not part of Completion.Text.
+	Stop []string
+	// Seed makes sampling repeatable: the same request with the same seed gives the same completion.
+	Seed uint64
+	// LogProbs asks for Completion.Tokens.
+	LogProbs bool
+}
+
+// Finish says why a completion ended.
+type Finish string
+
+// Why a completion ended.
+const (
+	FinishStop   Finish = "stop"   // the model ended it, or a stop text appeared
+	FinishLength Finish = "length" // MaxTokens or the model's context was reached
+)
+
+// Token is one sampled token.
+type Token struct {
+	Text string `json:"text"`
+	// LogProb is the natural logarithm of the token's probability under the model at temperature 1 without truncation,
+	// whatever the sampling settings were.
+	LogProb float64 `json:"logprob"`
+}
+
+// Completion is what a model wrote.
+type Completion struct {
+	Text   string
+	Finish Finish
+	// Tokens are the sampled tokens in order, filled if Request.LogProbs was set and the model can tell.
+	Tokens []Token
+	// PromptTokens and CompletionTokens count what was read and written.
+	PromptTokens, CompletionTokens int
+}
+
+// Generator continues text.
+type Generator interface {
+	// Generate answers requests in order: completion i belongs to request i. A local model answers them as one batch; a
+	// remote one concurrently. It returns a [*RequestError] when a single request is at fault, and ctx.Err() wrapped when
+	// the context ends. On an error no completion is returned.
+	Generate(ctx context.Context, requests []Request) ([]Completion, error)
+}
+
+// ErrInvalid is wrapped by errors about a request that no model could answer.
+var ErrInvalid = errors.New("invalid request")
+
+// RequestError says which request failed.
+type RequestError struct {
+	Index int
+	ID    string
+	Err   error
+}
+
+func (e *RequestError) Error() string {
+	if e.ID == "" {
+		return fmt.Sprintf("request %d: %v", e.Index, e.Err)
+	}
+	return fmt.Sprintf("request %d (%s): %v", e.Index, e.ID, e.Err)
+}
+
+func (e *RequestError) Unwrap() error { return e.Err }
+
+// Validate returns an error that wraps [ErrInvalid] and says which field is wrong and what is allowed.
+func (r Request) Validate() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+	}
+	switch {
+	case r.MaxTokens < 1:
+		return bad("MaxTokens is %d, must be at least 1", r.MaxTokens)
+	case !(r.Temperature >= 0) || r.Temperature > 100:
+		return bad("Temperature is %g, must be between 0 and 100", r.Temperature)
+	case r.TopK < 0:
+		return bad("TopK is %d, must be 0 (all) or more", r.TopK)
+	case !(r.TopP >= 0 && r.TopP <= 1):
+		return bad("TopP is %g, must be between 0 and 1", r.TopP)
+	case len(r.Messages) == 0 && r.Prefix == "":
+		return bad("there are no messages and no prefix")
+	}
+	for i, m := range r.Messages {
+		switch m.Role {
+		case System, User, Assistant:
+		default:
+			return bad("message %d has role %q, must be one of system, user, assistant", i, m.Role)
+		}
+	}
+	for i, s := range r.Stop {
+		if s == "" {
+			return bad("stop text %d is empty", i)
+		}
+	}
+	return nil
+}
