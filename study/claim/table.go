@@ -87,10 +87,14 @@ func solved(s runlog.Sample) (float64, bool) { return indicator(s.Correct), true
 func unparsed(s runlog.Sample) (float64, bool) { return indicator(!s.Parsed), true }
 
 // changed tells whether the answer after an intervention differs from the one without; becoming unparsed is a change.
-func changed(s runlog.Sample) (float64, bool) { return indicator(!s.Parsed || s.Answer != s.Original), true }
+func changed(s runlog.Sample) (float64, bool) {
+	return indicator(!s.Parsed || s.Answer != s.Original), true
+}
 
 // follows tells whether the answer is the one that the edited chain leads to.
-func follows(s runlog.Sample) (float64, bool) { return indicator(s.Parsed && s.Answer == s.Follows), s.Follows != "" }
+func follows(s runlog.Sample) (float64, bool) {
+	return indicator(s.Parsed && s.Answer == s.Follows), s.Follows != ""
+}
 
 func value(name string) measure {
 	return func(s runlog.Sample) (float64, bool) { x, ok := s.Values[name]; return x, ok }
