@@ -68,7 +68,7 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 				panel = b[k0*ldb+j0:]
 			}
 			if useAVX2 {
-				gemmPanelAVX2(m, nc, kc, ak, stepRow, stepK, panel, stepB, c[j0:], ldc, add)
+				gemmPanelAVX2(m, nc, kc, &ak[0], stepRow, stepK, &panel[0], stepB, &c[j0], ldc, add)
 			} else {
 				gemmPanelGeneric(m, nc, kc, ak, stepRow, stepK, panel, stepB, c[j0:], ldc, add)
 			}

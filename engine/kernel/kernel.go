@@ -245,15 +245,15 @@ func AdamW(p, g, m, v []float32, step AdamWStep) {
 	sameLength("AdamW", len(g), len(p))
 	sameLength("AdamW", len(m), len(p))
 	sameLength("AdamW", len(v), len(p))
-	s := adamWScalars{
-		gradScale: step.GradScale,
-		keep:      float32(1 - float64(step.LR)*float64(step.WeightDecay)),
-		mix1:      float32(1 - float64(step.Beta1)),
-		beta2:     step.Beta2,
-		mix2:      float32(1 - float64(step.Beta2)),
-		root:      float32(1 / math.Sqrt(float64(step.Correct2))),
-		eps:       step.Eps,
-		rate:      float32(float64(step.LR) / float64(step.Correct1)),
+	s := [adamScalars]float32{
+		adamGradScale: step.GradScale,
+		adamKeep:      float32(1 - float64(step.LR)*float64(step.WeightDecay)),
+		adamMix1:      float32(1 - float64(step.Beta1)),
+		adamBeta2:     step.Beta2,
+		adamMix2:      float32(1 - float64(step.Beta2)),
+		adamRoot:      float32(1 / math.Sqrt(float64(step.Correct2))),
+		adamEps:       step.Eps,
+		adamRate:      float32(float64(step.LR) / float64(step.Correct1)),
 	}
 	if useAVX2 {
 		adamWAVX2(p, g, m, v, &s)
@@ -262,10 +262,18 @@ func AdamW(p, g, m, v []float32, step AdamWStep) {
 	}
 }
 
-// adamWScalars are the scalars of AdamW as the inner loops use them; the assembly reads them in this order.
-type adamWScalars struct {
-	gradScale, keep, mix1, beta2, mix2, root, eps, rate float32
-}
+// Places of the scalars that the inner loops of AdamW read; the assembly relies on their order.
+const (
+	adamGradScale = iota
+	adamKeep      // 1 - LR*WeightDecay
+	adamMix1      // 1 - Beta1
+	adamBeta2
+	adamMix2 // 1 - Beta2
+	adamRoot // 1/sqrt(Correct2)
+	adamEps
+	adamRate // LR/Correct1
+	adamScalars
+)
 
 func sameLength(what string, got, want int) {
 	if got != want {

@@ -1,3 +1,5 @@
+//go:build !amd64 || purego
+
 package kernel
 
 const haveAVX2 = false
@@ -14,13 +16,13 @@ func axpyAVX2(dst []float32, alpha float32, x []float32)                     { u
 func scaleAVX2(x []float32, alpha float32)                                   { unreachable() }
 func dotAVX2(x, y []float32) float32                                         { return unreachable() }
 func sumSquaresAVX2(x []float32) float64                                     { return float64(unreachable()) }
-func adamWAVX2(p, g, m, v []float32, s *adamWScalars)                        { unreachable() }
+func adamWAVX2(p, g, m, v []float32, s *[adamScalars]float32)                { unreachable() }
 func packAVX2(dst, b []float32, ldb, nc, kc int)                             { unreachable() }
 func layerNormAVX2(dst, x, gain, bias []float32, eps float32) (a, b float32) { return unreachable(), 0 }
 func layerNormBackwardAVX2(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32) {
 	unreachable()
 }
-func gemmPanelAVX2(m, n, k int, a []float32, stepRow, stepK int, b []float32, ldb int, c []float32, ldc int, add bool) {
+func gemmPanelAVX2(m, n, k int, a *float32, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, add bool) {
 	unreachable()
 }
 

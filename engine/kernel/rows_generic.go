@@ -233,15 +233,17 @@ func sumSquaresGeneric(x []float32) float64 {
 	return (s0 + s1) + (s2 + s3)
 }
 
-func adamWGeneric(p, g, m, v []float32, s *adamWScalars) {
+func adamWGeneric(p, g, m, v []float32, s *[adamScalars]float32) {
 	n := len(p)
 	g, m, v = g[:n], m[:n], v[:n]
+	gradScale, keep, mix1, beta2 := s[adamGradScale], s[adamKeep], s[adamMix1], s[adamBeta2]
+	mix2, root, eps, rate := s[adamMix2], s[adamRoot], s[adamEps], s[adamRate]
 	for i := range p {
-		grad := float32(g[i] * s.gradScale)
-		m1 := m[i] + float32(s.mix1*(grad-m[i]))
-		v1 := float32(s.beta2*v[i]) + float32(float32(s.mix2*grad)*grad)
+		grad := float32(g[i] * gradScale)
+		m1 := m[i] + float32(mix1*(grad-m[i]))
+		v1 := float32(beta2*v[i]) + float32(float32(mix2*grad)*grad)
 		m[i], v[i] = m1, v1
-		root := float32(float32(math.Sqrt(float64(v1)))*s.root) + s.eps
-		p[i] = float32(p[i]*s.keep) - float32(s.rate*float32(m1/root))
+		bottom := float32(float32(math.Sqrt(float64(v1)))*root) + eps
+		p[i] = float32(p[i]*keep) - float32(rate*float32(m1/bottom))
 	}
 }

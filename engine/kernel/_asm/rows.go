@@ -1,0 +1,535 @@
+package main
+
+import (
+	"go/types"
+	"log"
+	"math"
+
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/gotypes"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func rows() {
+	maximum()
+	expSum()
+	softmax()
+	gelu()
+	geluBackward()
+	layerNorm()
+	layerNormBackward()
+	add()
+	axpy()
+	scale()
+	dot()
+	sumSquares()
+	adamW()
+}
+
+// vectors walks over n elements, eight at a time and then, under a mask, the one to seven that are left.
+type vectors struct {
+	n    reg.GPVirtual // elements that remain
+	i    reg.GPVirtual // elements done; index of all operands
+	mask reg.VecVirtual
+	tail bool
+}
+
+// each writes the loop. body is written twice: for eight elements and for the rest.
+func each(n reg.GPVirtual, body func(w *vectors)) {
+	loop, tail, end := label("loop"), label("tail"), label("end")
+	left, i := GP64(), GP64()
+	MOVQ(n, left)
+	XORQ(i, i)
+	Label(loop)
+	CMPQ(left, Imm(8))
+	JLT(LabelRef(tail))
+	body(&vectors{n: left, i: i})
+	ADDQ(Imm(8), i)
+	SUBQ(Imm(8), left)
+	JMP(LabelRef(loop))
+	Label(tail)
+	TESTQ(left, left)
+	JZ(LabelRef(end))
+	body(&vectors{n: left, i: i, mask: tailMask(left), tail: true})
+	Label(end)
+}
+
+func (w *vectors) at(base reg.GPVirtual) Mem { return Mem{Base: base, Index: w.i, Scale: 4} }
+
+// load reads the next elements; beyond the last one it gives zeros.
+func (w *vectors) load(base reg.GPVirtual) reg.VecVirtual {
+	v := YMM()
+	if w.tail {
+		VMASKMOVPS(w.at(base), w.mask, v)
+	} else {
+		VMOVUPS(w.at(base), v)
+	}
+	return v
+}
+
+// store writes the elements; v is lost.
+func (w *vectors) store(v reg.VecVirtual, base reg.GPVirtual) {
+	if w.tail {
+		storePartial(v, w.at(base), w.n)
+	} else {
+		VMOVUPS(v, w.at(base))
+	}
+}
+
+// only keeps v where there are elements and puts zeros elsewhere.
+func (w *vectors) only(v reg.VecVirtual) {
+	if w.tail {
+		VANDPS(v, w.mask, v)
+	}
+}
+
+func base(name string) reg.GPVirtual { return Load(Param(name).Base(), GP64()).(reg.GPVirtual) }
+func length(name string) reg.GPVirtual {
+	return Load(Param(name).Len(), GP64()).(reg.GPVirtual)
+}
+
+// spread loads a scalar argument into all lanes.
+func spread(name string) reg.VecVirtual {
+	scalar, err := Param(name).Resolve()
+	if err != nil {
+		log.Fatal("asm: ", err)
+	}
+	v := YMM()
+	VBROADCASTSS(scalar.Addr, v)
+	return v
+}
+
+// give stores the lowest lane of v as a result. Like everything here it uses the newer encoding: mixing it with the older
+// one costs dearly on some machines.
+func give(v reg.VecVirtual, result gotypes.Component) {
+	scalar, err := result.Resolve()
+	if err != nil {
+		log.Fatal("asm: ", err)
+	}
+	if scalar.Type.Kind() == types.Float64 {
+		VMOVSD(v.AsX(), scalar.Addr)
+	} else {
+		VMOVSS(v.AsX(), scalar.Addr)
+	}
+}
+
+func constant(f float32) reg.VecVirtual {
+	v := YMM()
+	VMOVUPS(splat(f), v)
+	return v
+}
+
+func zero() reg.VecVirtual {
+	v := YMM()
+	VXORPS(v, v, v)
+	return v
+}
+
+// fold combines the eight lanes of v in a fixed order and leaves the result in all lanes.
+func fold(v reg.VecVirtual, op func(a, b, dst Op)) {
+	t := YMM()
+	VPERM2F128(Imm(1), v, v, t)
+	op(t, v, v)
+	VPERMILPS(U8(0x4e), v, t)
+	op(t, v, v)
+	VPERMILPS(U8(0xb1), v, t)
+	op(t, v, v)
+}
+
+func sum(a, b, dst Op)  { VADDPS(a, b, dst) }
+func most(a, b, dst Op) { VMAXPS(a, b, dst) }
+
+// exp replaces x by exp(x), as exp32 in rows_generic.go describes. If x is known to be at most 0, one factor suffices for
+// 2^n. The minimum and maximum take x as their last source, which is the one they return for NaN.
+func exp(x reg.VecVirtual, nonPositive bool) {
+	lowest, kept := constant(-87.336544), YMM()
+	VCMPPS(U8(0x15), lowest, x, kept) // not less than, or NaN
+	VMAXPS(x, lowest, x)
+	if !nonPositive {
+		highest := constant(89)
+		VMINPS(x, highest, x)
+	}
+	n := YMM()
+	VMULPS(splat(math.Log2E), x, n)
+	VROUNDPS(Imm(8), n, n)
+	VFNMADD231PS(splat(0.693359375), n, x)
+	VFNMADD231PS(splat(-2.12194440e-4), n, x)
+	p := constant(1.9875691500e-4)
+	for _, c := range []float32{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
+		VFMADD213PS(splat(c), x, p)
+	}
+	square := YMM()
+	VMULPS(x, x, square)
+	VFMADD213PS(x, square, p)
+	VADDPS(splat(1), p, p)
+	VCVTPS2DQ(n, n)
+	bias := splat(math.Float32frombits(127))
+	if nonPositive {
+		VPADDD(bias, n, n)
+		VPSLLD(Imm(23), n, n)
+		VMULPS(n, p, x)
+	} else {
+		half := YMM()
+		VPSRAD(Imm(1), n, half)
+		VPSUBD(half, n, n)
+		for _, part := range []reg.VecVirtual{half, n} {
+			VPADDD(bias, part, part)
+			VPSLLD(Imm(23), part, part)
+		}
+		VMULPS(half, p, p)
+		VMULPS(n, p, x)
+	}
+	VANDPS(kept, x, x)
+}
+
+// top returns the maximum of n elements in all lanes; a NaN may or may not win.
+func top(x, n reg.GPVirtual) reg.VecVirtual {
+	lowest := constant(float32(math.Inf(-1)))
+	best := YMM()
+	VMOVAPS(lowest, best)
+	each(n, func(w *vectors) {
+		v := w.load(x)
+		if w.tail {
+			VBLENDVPS(w.mask, v, lowest, v)
+		}
+		VMAXPS(v, best, best)
+	})
+	fold(best, most)
+	return best
+}
+
+func maximum() {
+	function("maxAVX2", "func(x []float32) float32", "maxAVX2 returns the largest element; a NaN may or may not win.")
+	best := top(base("x"), length("x"))
+	give(best, ReturnIndex(0))
+	leave()
+}
+
+func expSum() {
+	function("expSumAVX2", "func(x []float32, top float32) float32", "expSumAVX2 returns the sum of exp(x[i]-top), where no x[i] exceeds top.")
+	x, n, best, total := base("x"), length("x"), spread("top"), zero()
+	each(n, func(w *vectors) {
+		v := w.load(x)
+		VSUBPS(best, v, v)
+		exp(v, true)
+		w.only(v)
+		VADDPS(v, total, total)
+	})
+	fold(total, sum)
+	give(total, ReturnIndex(0))
+	leave()
+}
+
+func softmax() {
+	function("softmaxAVX2", "func(dst, x []float32)", "softmaxAVX2 is Softmax.")
+	dst, x, n := base("dst"), base("x"), length("x")
+	best, total := top(x, n), zero()
+	each(n, func(w *vectors) {
+		v := w.load(x)
+		VSUBPS(best, v, v)
+		exp(v, true)
+		w.only(v)
+		VADDPS(v, total, total)
+		w.store(v, dst)
+	})
+	fold(total, sum)
+	share := constant(1)
+	VDIVPS(total, share, share)
+	each(n, func(w *vectors) {
+		v := w.load(dst)
+		VMULPS(share, v, v)
+		w.store(v, dst)
+	})
+	leave()
+}
+
+const (
+	geluA = 1.5957691216057308
+	geluB = 0.071354816272600246
+)
+
+// within limits a copy of x to [-limit, limit]; NaN stays.
+func within(x reg.VecVirtual, limit float32) reg.VecVirtual {
+	low, high := constant(-limit), constant(limit)
+	VMAXPS(x, low, low)
+	VMINPS(low, high, high)
+	return high
+}
+
+func gelu() {
+	function("geluAVX2", "func(dst, x []float32)", "geluAVX2 is GELU.")
+	dst, x, n := base("dst"), base("x"), length("x")
+	each(n, func(w *vectors) {
+		v := w.load(x)
+		u := within(v, 16)
+		square, slope := YMM(), constant(-geluA)
+		VMULPS(u, u, square)
+		VFNMADD231PS(splat(geluB), square, slope)
+		VMULPS(slope, u, u)
+		exp(u, false)
+		VADDPS(splat(1), u, u)
+		VDIVPS(u, v, v)
+		w.store(v, dst)
+	})
+	leave()
+}
+
+func geluBackward() {
+	function("geluBackwardAVX2", "func(dx, x, dy []float32)", "geluBackwardAVX2 is GELUBackward.")
+	dx, x, dy, n := base("dx"), base("x"), base("dy"), length("x")
+	each(n, func(w *vectors) {
+		v := within(w.load(x), 10)
+		square, minus, slope := YMM(), constant(-geluA), constant(geluA)
+		VMULPS(v, v, square)
+		VFNMADD231PS(splat(geluB), square, minus)
+		VFMADD231PS(splat(3*geluB), square, slope)
+		VMULPS(v, slope, slope)
+		e := YMM()
+		VMULPS(minus, v, e)
+		exp(e, false)
+		s, one := YMM(), constant(1)
+		VADDPS(one, e, s)
+		VDIVPS(s, one, s)
+		VMULPS(s, e, e)
+		VFMADD213PS(splat(1), slope, e) // 1 + v*slope*(1-s)
+		VMULPS(s, e, e)
+		VMULPS(w.load(dy), e, e)
+		w.store(e, dx)
+	})
+	leave()
+}
+
+// count returns n as a float in all lanes.
+func count(n reg.GPVirtual) reg.VecVirtual {
+	v := YMM()
+	VXORPS(v, v, v)
+	VCVTSI2SSQ(n, v.AsX(), v.AsX())
+	VBROADCASTSS(v.AsX(), v)
+	return v
+}
+
+func layerNorm() {
+	function("layerNormAVX2", "func(dst, x, gain, bias []float32, eps float32) (mean, rstd float32)", "layerNormAVX2 is LayerNorm.")
+	dst, x, n := base("dst"), base("x"), length("x")
+	gain, bias := base("gain"), base("bias")
+	size, mean := count(n), zero()
+	each(n, func(w *vectors) { VADDPS(w.load(x), mean, mean) })
+	fold(mean, sum)
+	VDIVPS(size, mean, mean)
+	variance := zero()
+	each(n, func(w *vectors) {
+		v := w.load(x)
+		VSUBPS(mean, v, v)
+		w.only(v)
+		VFMADD231PS(v, v, variance)
+	})
+	fold(variance, sum)
+	VDIVPS(size, variance, variance)
+	VADDPS(spread("eps"), variance, variance)
+	rstd := constant(1)
+	VSQRTPS(variance, variance)
+	VDIVPS(variance, rstd, rstd)
+	each(n, func(w *vectors) {
+		v := w.load(x)
+		VSUBPS(mean, v, v)
+		VMULPS(rstd, v, v)
+		b := w.load(bias)
+		VFMADD231PS(w.load(gain), v, b)
+		w.store(b, dst)
+	})
+	give(mean, Return("mean"))
+	give(rstd, Return("rstd"))
+	leave()
+}
+
+func layerNormBackward() {
+	function("layerNormBackwardAVX2", "func(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32)", "layerNormBackwardAVX2 is LayerNormBackward.")
+	dx, dgain, dbias := base("dx"), base("dgain"), base("dbias")
+	dy, x, gain, n := base("dy"), base("x"), base("gain"), length("x")
+	mean, rstd := spread("mean"), spread("rstd")
+	// normal returns the normalised x; what it holds past the end is harmless, since dy is 0 there.
+	normal := func(w *vectors) reg.VecVirtual {
+		v := w.load(x)
+		VSUBPS(mean, v, v)
+		VMULPS(rstd, v, v)
+		return v
+	}
+	total, along := zero(), zero()
+	each(n, func(w *vectors) {
+		v, g := normal(w), w.load(dy)
+		dg := w.load(dgain)
+		VFMADD231PS(v, g, dg)
+		w.store(dg, dgain)
+		db := w.load(dbias)
+		VADDPS(g, db, db)
+		w.store(db, dbias)
+		VMULPS(w.load(gain), g, g)
+		VADDPS(g, total, total)
+		w.only(v) // mean or rstd may be infinite, and 0 * Inf is NaN
+		VFMADD231PS(v, g, along)
+	})
+	size := count(n)
+	fold(total, sum)
+	fold(along, sum)
+	VDIVPS(size, total, total)
+	VDIVPS(size, along, along)
+	each(n, func(w *vectors) {
+		v, g := normal(w), w.load(dy)
+		VMULPS(w.load(gain), g, g)
+		VSUBPS(total, g, g)
+		VFNMADD231PS(along, v, g)
+		d := w.load(dx)
+		VFMADD231PS(rstd, g, d)
+		w.store(d, dx)
+	})
+	leave()
+}
+
+func add() {
+	function("addAVX2", "func(dst, x []float32)", "addAVX2 is Add.")
+	dst, x, n := base("dst"), base("x"), length("x")
+	each(n, func(w *vectors) {
+		v := w.load(x)
+		VADDPS(w.load(dst), v, v)
+		w.store(v, dst)
+	})
+	leave()
+}
+
+func axpy() {
+	function("axpyAVX2", "func(dst []float32, alpha float32, x []float32)", "axpyAVX2 is Axpy.")
+	dst, alpha, x, n := base("dst"), spread("alpha"), base("x"), length("x")
+	each(n, func(w *vectors) {
+		v := w.load(dst)
+		VFMADD231PS(w.load(x), alpha, v)
+		w.store(v, dst)
+	})
+	leave()
+}
+
+func scale() {
+	function("scaleAVX2", "func(x []float32, alpha float32)", "scaleAVX2 is Scale.")
+	x, n, alpha := base("x"), length("x"), spread("alpha")
+	each(n, func(w *vectors) {
+		v := w.load(x)
+		VMULPS(alpha, v, v)
+		w.store(v, x)
+	})
+	leave()
+}
+
+// four writes a loop over whole groups of 4*step elements, so that four sums run beside one another, and returns the
+// number of elements that are left. body adds the elements from the address on to sum j.
+func four(n reg.GPVirtual, step int, pointers []reg.GPVirtual, body func(j int)) reg.GPVirtual {
+	loop, end := label("four"), label("rest")
+	left := GP64()
+	MOVQ(n, left)
+	Label(loop)
+	CMPQ(left, Imm(uint64(4*step)))
+	JLT(LabelRef(end))
+	for j := range 4 {
+		body(j)
+	}
+	for _, p := range pointers {
+		ADDQ(U32(16*step), p)
+	}
+	SUBQ(Imm(uint64(4*step)), left)
+	JMP(LabelRef(loop))
+	Label(end)
+	return left
+}
+
+func zeros(n int) []reg.VecVirtual {
+	var v []reg.VecVirtual
+	for range n {
+		v = append(v, zero())
+	}
+	return v
+}
+
+func dot() {
+	function("dotAVX2", "func(x, y []float32) float32", "dotAVX2 is Dot.")
+	x, y, n := base("x"), base("y"), length("x")
+	s := zeros(4)
+	left := four(n, 8, []reg.GPVirtual{x, y}, func(j int) {
+		v := YMM()
+		VMOVUPS(Mem{Base: x, Disp: 32 * j}, v)
+		VFMADD231PS(Mem{Base: y, Disp: 32 * j}, v, s[j])
+	})
+	each(left, func(w *vectors) {
+		v := w.load(x)
+		VFMADD231PS(w.load(y), v, s[0])
+	})
+	VADDPS(s[1], s[0], s[0])
+	VADDPS(s[3], s[2], s[2])
+	VADDPS(s[2], s[0], s[0])
+	fold(s[0], sum)
+	give(s[0], ReturnIndex(0))
+	leave()
+}
+
+func sumSquares() {
+	function("sumSquaresAVX2", "func(x []float32) float64", "sumSquaresAVX2 is SumSquares.")
+	x, n := base("x"), length("x")
+	s := zeros(4)
+	left := four(n, 4, []reg.GPVirtual{x}, func(j int) {
+		v := YMM()
+		VCVTPS2PD(Mem{Base: x, Disp: 16 * j}, v)
+		VFMADD231PD(v, v, s[j])
+	})
+	each(left, func(w *vectors) {
+		v := w.load(x)
+		low, high := YMM(), YMM()
+		VEXTRACTF128(Imm(1), v, high.AsX())
+		VCVTPS2PD(v.AsX(), low)
+		VCVTPS2PD(high.AsX(), high)
+		VFMADD231PD(low, low, s[0])
+		VFMADD231PD(high, high, s[1])
+	})
+	VADDPD(s[1], s[0], s[0])
+	VADDPD(s[3], s[2], s[2])
+	VADDPD(s[2], s[0], s[0])
+	t := YMM()
+	VPERM2F128(Imm(1), s[0], s[0], t)
+	VADDPD(t, s[0], s[0])
+	VPERMILPD(Imm(1), s[0].AsX(), t.AsX())
+	VADDSD(t.AsX(), s[0].AsX(), s[0].AsX())
+	give(s[0], ReturnIndex(0))
+	leave()
+}
+
+func adamW() {
+	function("adamWAVX2", "func(p, g, m, v []float32, s *[8]float32)", "adamWAVX2 is AdamW; s holds the scalars in the order of their constants.")
+	p, g, m, v, n := base("p"), base("g"), base("m"), base("v"), length("p")
+	s := Load(Param("s"), GP64()).(reg.GPVirtual)
+	var scalars []reg.VecVirtual
+	for i := range 8 {
+		x := YMM()
+		VBROADCASTSS(Mem{Base: s, Disp: 4 * i}, x)
+		scalars = append(scalars, x)
+	}
+	gradScale, keep, mix1, beta2, mix2, root, eps, rate := scalars[0], scalars[1], scalars[2], scalars[3], scalars[4], scalars[5], scalars[6], scalars[7]
+	each(n, func(w *vectors) {
+		grad := w.load(g)
+		VMULPS(gradScale, grad, grad)
+		m1, difference := w.load(m), YMM()
+		VSUBPS(m1, grad, difference)
+		VFMADD231PS(mix1, difference, m1)
+		v1, share := w.load(v), YMM()
+		VMULPS(beta2, v1, v1)
+		VMULPS(mix2, grad, share)
+		VFMADD231PS(share, grad, v1)
+		bottom, step := YMM(), YMM()
+		VSQRTPS(v1, bottom)
+		VFMADD213PS(eps, root, bottom)
+		VDIVPS(bottom, m1, step)
+		p1 := w.load(p)
+		VMULPS(keep, p1, p1)
+		VFNMADD231PS(rate, step, p1)
+		w.store(m1, m)
+		w.store(v1, v)
+		w.store(p1, p)
+	})
+	leave()
+}
