@@ -134,3 +134,10 @@ func sameJSON(a, b json.RawMessage) bool {
 	}
 	return json.Compact(&x, a) == nil && json.Compact(&y, b) == nil && bytes.Equal(x.Bytes(), y.Bytes())
 }
+
+// ReadRunManifest reads a run's manifest.json.
+func ReadRunManifest(path string) (RunManifest, error) {
+	var m RunManifest
+	err := ReadJSON(path, &m)
+	return m, err
+}
