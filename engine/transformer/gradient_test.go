@@ -3,8 +3,10 @@ package transformer
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
+	"candor/engine/optim"
 	"candor/engine/tensor"
 	"candor/internal/rng"
 )
@@ -127,31 +129,68 @@ func directional(t *testing.T, trainer *Trainer, m *Model, data []float32, dir [
 	return d
 }
 
+// Loss, gradient, and the weights after five steps of AdamW have the same bits with any number of threads.
 func TestBitsDoNotDependOnThreads(t *testing.T) {
 	for name, cfg := range kinds {
-		var want []float32
-		var wantLoss float64
+		var wantLosses []float64
+		var want [2][]float32
 		for _, threads := range []int{1, 2, 7} {
 			pool := tensor.NewPool(threads)
 			m := loud(t, cfg, 1)
 			trainer := NewTrainer(m, pool)
-			loss, err := trainer.Gradient(raggedBatch(cfg, 2, 150), CrossEntropy(.1))
-			pool.Close()
+			opt, err := optim.New(optim.Default(.01), 5, len(m.Flat()), m.Decayed())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want == nil {
-				want, wantLoss = trainer.Grad, loss
+			var losses []float64
+			for step := range 5 {
+				loss, err := trainer.Gradient(raggedBatch(cfg, uint64(step), 150), CrossEntropy(.1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				losses = append(losses, loss)
+				opt.Step(m.Flat(), trainer.Grad)
+			}
+			pool.Close()
+			got := [2][]float32{trainer.Grad, m.Flat()}
+			if wantLosses == nil {
+				wantLosses, want = losses, got
 				continue
 			}
-			if loss != wantLoss {
-				t.Errorf("%s: loss %v with %d threads, %v with 1", name, loss, threads, wantLoss)
+			if !slices.Equal(losses, wantLosses) {
+				t.Errorf("%s: losses %v with %d threads, %v with 1", name, losses, threads, wantLosses)
 			}
-			for i := range want {
-				if math.Float32bits(want[i]) != math.Float32bits(trainer.Grad[i]) {
-					t.Fatalf("%s: gradient %d is %g with %d threads, %g with 1", name, i, trainer.Grad[i], threads, want[i])
+			for j, what := range []string{"gradient", "weight"} {
+				for i, w := range want[j] {
+					if math.Float32bits(w) != math.Float32bits(got[j][i]) {
+						t.Fatalf("%s: %s %d is %g with %d threads, %g with 1", name, what, i, got[j][i], threads, w)
+					}
 				}
 			}
+		}
+	}
+}
+
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	pool := tensor.NewPool(1)
+	defer pool.Close()
+	for name, cfg := range kinds {
+		m := loud(t, cfg, 1)
+		batch := raggedBatch(cfg, 2, 60)
+		trainer, scorer := NewTrainer(m, pool), NewScorer(m, pool)
+		loss := CrossEntropy(.1)
+		visit := func(int, int, int, int32, []float32) {}
+		step := func() {
+			if _, err := trainer.Gradient(batch, loss); err != nil {
+				t.Fatal(err)
+			}
+			if err := scorer.Score(batch, visit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		step()
+		if n := testing.AllocsPerRun(5, step); n != 0 {
+			t.Errorf("%s: a gradient and a score allocate %g times", name, n)
 		}
 	}
 }
