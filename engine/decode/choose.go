@@ -1,0 +1,137 @@
+package decode
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"candor/engine/kernel"
+	"candor/internal/rng"
+)
+
+// chooser picks tokens from logits. It holds scratch for one goroutine.
+type chooser struct {
+	probs []float32
+	kept  []candidate
+}
+
+type candidate struct {
+	prob  float32
+	token int32
+}
+
+// choose picks a token and returns it with its log-probability at temperature 1. It draws at most one number from src.
+func (c *chooser) choose(r *Request, src *rng.Source, logits []float32) (token int32, logProb float32) {
+	total := kernel.LogSumExp(logits)
+	switch {
+	case r.Temperature == 0 || r.TopK == 1:
+		token = likeliest(logits)
+	case r.TopK > 0 && r.TopK < len(logits) || r.TopP > 0 && r.TopP < 1:
+		c.temper(r, logits)
+		token = c.truncated(r, src)
+	default:
+		c.temper(r, logits)
+		token = draw(c.probs, src.Float64())
+	}
+	return token, min(logits[token]-total, 0)
+}
+
+// likeliest returns the index of the largest number, of equals the first.
+func likeliest(x []float32) int32 {
+	best := 0
+	for i, v := range x {
+		if v > x[best] {
+			best = i
+		}
+	}
+	return int32(best)
+}
+
+// temper sets probs to the softmax of logits/temperature.
+func (c *chooser) temper(r *Request, logits []float32) {
+	c.probs = append(c.probs[:0], logits...)
+	if r.Temperature != 1 {
+		// the largest becomes 0 first, so that a tiny temperature cannot overflow
+		top := logits[likeliest(logits)]
+		scale := 1 / r.Temperature
+		for i, v := range c.probs {
+			c.probs[i] = float32(math.Max(float64(v-top)*scale, -math.MaxFloat32))
+		}
+	}
+	kernel.Softmax(c.probs, c.probs)
+}
+
+// draw returns the index at which the running sum of probs passes u, a number in [0,1).
+func draw(probs []float32, u float64) int32 {
+	var sum float64
+	last := 0
+	for i, p := range probs {
+		if p > 0 {
+			sum += float64(p)
+			last = i
+			if u < sum {
+				break
+			}
+		}
+	}
+	return int32(last) // rounding can leave the sum a little below u: then the last possible one
+}
+
+// truncated draws from what TopK and TopP leave of probs.
+func (c *chooser) truncated(r *Request, src *rng.Source) int32 {
+	c.kept = c.kept[:0]
+	for i, p := range c.probs {
+		c.kept = append(c.kept, candidate{p, int32(i)})
+	}
+	slices.SortFunc(c.kept, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.prob, a.prob), cmp.Compare(a.token, b.token))
+	})
+	if r.TopK > 0 && r.TopK < len(c.kept) {
+		c.kept = c.kept[:r.TopK]
+	}
+	var sum float64
+	for _, k := range c.kept {
+		sum += float64(k.prob)
+	}
+	if r.TopP > 0 && r.TopP < 1 {
+		enough := r.TopP * sum
+		sum = 0
+		for i, k := range c.kept {
+			sum += float64(k.prob)
+			if sum >= enough {
+				c.kept = c.kept[:i+1]
+				break
+			}
+		}
+	}
+	u := src.Float64() * sum
+	sum = 0
+	for _, k := range c.kept {
+		sum += float64(k.prob)
+		if u < sum {
+			return k.token
+		}
+	}
+	return c.kept[len(c.kept)-1].token
+}
+
+// ended says whether the tokens so far end in one of the request's stops.
+func ended(r *Request, tokens []int32) bool {
+	last := tokens[len(tokens)-1]
+	for _, stop := range r.Stop {
+		if last == stop {
+			return true
+		}
+	}
+	for _, seq := range r.StopSeqs {
+		if endsIn(tokens, seq) {
+			return true
+		}
+	}
+	return false
+}
+
+func endsIn(tokens, seq []int32) bool {
+	n := len(tokens) - len(seq)
+	return n >= 0 && slices.Equal(tokens[n:], seq)
+}

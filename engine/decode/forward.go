@@ -1,0 +1,113 @@
+package decode
+
+import (
+	"candor/engine/kernel"
+	"candor/engine/nn"
+)
+
+// matrix is a reused row-major buffer.
+type matrix []float32
+
+// rows returns the buffer with room for n numbers, of any value.
+func (m *matrix) rows(n int) []float32 {
+	if cap(*m) < n {
+		*m = make([]float32, n)
+	}
+	return (*m)[:n]
+}
+
+// input is the token that one row carries through the model.
+type input struct {
+	token int32
+	prev  int32 // the token before it in its text, -1 at the beginning
+	pos   int32
+}
+
+// forward carries w.inputs through the model. attend computes attention of one layer from w.qkv to w.z and stores keys and
+// values. The logits [len(keep),vocab] of the rows in keep are returned; nil keeps all. They live until the next call.
+//
+// The operations and their order are those of transformer's forward pass; that is why the bits are the same.
+func (w *worker) forward(attend func(w *worker, layer int), keep []int32) []float32 {
+	m := w.s.model
+	cfg, p := m.Config, &m.Weights
+	n, width := len(w.inputs), cfg.Width
+	w.x, w.y = w.bufX.rows(n*width), w.bufY.rows(n*width)
+	w.z, w.qkv = w.bufZ.rows(n*width), w.bufQKV.rows(n*3*width)
+	w.embed()
+	for l := range p.Layers {
+		layer := &p.Layers[l]
+		w.normalise(n, layer.Gain1, layer.Bias1)
+		linear(w.qkv, w.y, layer.QKV, layer.QKVBias, n, width, 3*width)
+		for i, in := range w.inputs {
+			w.attn.Place(w.qkv[i*3*width:(i+1)*3*width], int(in.pos), layer.Positions)
+		}
+		attend(w, l)
+		if l == len(p.Layers)-1 && keep != nil {
+			for i, row := range keep { // keep ascends, so nothing is overwritten before it is read
+				copy(w.x[i*width:(i+1)*width], w.x[int(row)*width:])
+				copy(w.z[i*width:(i+1)*width], w.z[int(row)*width:])
+			}
+			n = len(keep)
+		}
+		residual(w.x, w.z, layer.Proj, layer.ProjBias, n, width, width)
+		w.normalise(n, layer.Gain2, layer.Bias2)
+		hidden := w.bufHidden.rows(n * 4 * width)
+		linear(hidden, w.y, layer.FC, layer.FCBias, n, width, 4*width)
+		kernel.GELU(hidden, hidden)
+		residual(w.x, hidden, layer.FCProj, layer.FCProjBias, n, 4*width, width)
+	}
+	w.normalise(n, p.FinalGain, p.FinalBias)
+	logits := w.bufLogits.rows(n * cfg.Vocab)
+	kernel.Gemm(false, false, n, cfg.Vocab, width, w.y, width, w.s.head, cfg.Vocab, logits, cfg.Vocab, false, nil)
+	return logits
+}
+
+// embed fills w.x.
+func (w *worker) embed() {
+	cfg, p := w.s.model.Config, &w.s.model.Weights
+	width := cfg.Width
+	for i, in := range w.inputs {
+		row := w.x[i*width : (i+1)*width]
+		copy(row, p.WTE[int(in.token)*width:])
+		if p.WPE != nil {
+			kernel.Add(row, p.WPE[int(in.pos)*width:(int(in.pos)+1)*width])
+		}
+	}
+	if p.Shift == nil {
+		return
+	}
+	for i, in := range w.inputs {
+		row := w.y[i*width : (i+1)*width]
+		if in.prev < 0 {
+			clear(row)
+		} else {
+			copy(row, p.WTE[int(in.prev)*width:])
+		}
+	}
+	n := len(w.inputs)
+	kernel.Gemm(false, false, n, width, width, w.y, width, p.Shift, width, w.x, width, true, nil)
+}
+
+// normalise sets the first n rows of w.y to the LayerNorm of those of w.x.
+func (w *worker) normalise(n int, gain, bias []float32) {
+	width := len(gain)
+	for i := range n {
+		kernel.LayerNorm(w.y[i*width:(i+1)*width], w.x[i*width:(i+1)*width], gain, bias, nn.Epsilon)
+	}
+}
+
+// linear sets dst [n,to] to src [n,from] times weights [from,to] plus bias.
+func linear(dst, src, weights, bias []float32, n, from, to int) {
+	for i := range n {
+		copy(dst[i*to:(i+1)*to], bias)
+	}
+	kernel.Gemm(false, false, n, to, from, src, from, weights, to, dst, to, true, nil)
+}
+
+// residual adds src [n,from] times weights [from,to] and bias to dst [n,to].
+func residual(dst, src, weights, bias []float32, n, from, to int) {
+	for i := range n {
+		kernel.Add(dst[i*to:(i+1)*to], bias)
+	}
+	kernel.Gemm(false, false, n, to, from, src, from, weights, to, dst, to, true, nil)
+}
