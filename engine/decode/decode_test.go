@@ -93,32 +93,43 @@ func sample(t testing.TB, s *Sampler, requests []Request) []Result {
 
 // The cache, the shared prompts and the transposed keys must not change a bit of what a full forward pass computes.
 func TestAgreesWithFullForwardPass(t *testing.T) {
-	for name, cfg := range configs {
-		m, pool := newModel(t, cfg), newPool(t, 2)
-		requests := mixture(90)
-		results := sample(t, NewSampler(m, pool), requests)
-		batch := make([]transformer.Sequence, len(requests))
-		for i, r := range requests {
-			tokens := slices.Concat(r.Prompt, results[i].Tokens)
-			weight := make([]float32, len(tokens))
-			for j := len(r.Prompt); j < len(tokens); j++ {
-				weight[j] = 1
-			}
-			batch[i] = transformer.Sequence{Tokens: tokens, Weight: weight}
-		}
-		err := transformer.NewScorer(m, pool).Score(batch, func(_, seq, pos int, target int32, logits []float32) {
-			r, at := requests[seq], pos-len(requests[seq].Prompt)
-			want := logits[target] - kernel.LogSumExp(logits)
-			if got := results[seq].LogProbs[at]; got != want {
-				t.Errorf("%s: request %d, token %d: log-probability %g, a full forward pass gives %g", name, seq, at, got, want)
-			}
-			if r.Temperature == 0 && target != likeliest(logits) {
-				t.Errorf("%s: request %d, token %d: greedy took %d, the likeliest is %d", name, seq, at, target, likeliest(logits))
-			}
-		})
-		if err != nil {
+	before := kernel.Name()
+	defer kernel.Use(before)
+	for _, kernels := range kernel.Available() {
+		if err := kernel.Use(kernels); err != nil {
 			t.Fatal(err)
 		}
+		for name, cfg := range configs {
+			t.Run(kernels+"/"+name, func(t *testing.T) { agreesWithScorer(t, cfg) })
+		}
+	}
+}
+
+func agreesWithScorer(t *testing.T, cfg transformer.Config) {
+	m, pool := newModel(t, cfg), newPool(t, 2)
+	requests := mixture(90)
+	results := sample(t, NewSampler(m, pool), requests)
+	batch := make([]transformer.Sequence, len(requests))
+	for i, r := range requests {
+		tokens := slices.Concat(r.Prompt, results[i].Tokens)
+		weight := make([]float32, len(tokens))
+		for j := len(r.Prompt); j < len(tokens); j++ {
+			weight[j] = 1
+		}
+		batch[i] = transformer.Sequence{Tokens: tokens, Weight: weight}
+	}
+	err := transformer.NewScorer(m, pool).Score(batch, func(_, seq, pos int, target int32, logits []float32) {
+		r, at := requests[seq], pos-len(requests[seq].Prompt)
+		want := logits[target] - kernel.LogSumExp(logits)
+		if got := results[seq].LogProbs[at]; got != want {
+			t.Errorf("request %d, token %d: log-probability %g, a full forward pass gives %g", seq, at, got, want)
+		}
+		if r.Temperature == 0 && target != likeliest(logits) {
+			t.Errorf("request %d, token %d: greedy took %d, the likeliest is %d", seq, at, target, likeliest(logits))
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

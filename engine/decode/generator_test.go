@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"candor/engine/tokenizer"
 	"candor/engine/transformer"
@@ -100,6 +101,33 @@ func TestStopSeqs(t *testing.T) {
 			t.Errorf("%q -want +got\n%s", stop, d)
 		}
 	}
+}
+
+// A completion stops with the first word at which its text, with the edges of words as spaces, contains the stop text.
+func TestStopSeqsMatchText(t *testing.T) {
+	g := newGenerator(t, configs["mixed"])
+	rapid.Check(t, func(t *rapid.T) {
+		tokens := rapid.SliceOfN(rapid.Int32Range(0, int32(len(vocabulary)-1)), 1, 8).Draw(t, "tokens")
+		padded := " " + g.tok.Decode(tokens) + " "
+		from := rapid.IntRange(0, len(padded)-1).Draw(t, "from")
+		stop := padded[from:rapid.IntRange(from+1, len(padded)).Draw(t, "to")]
+		if stop == " " {
+			return
+		}
+		seqs, err := g.stopSeqs(stop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 1; n <= len(tokens); n++ {
+			want := strings.Contains(" "+g.tok.Decode(tokens[:n])+" ", stop)
+			if got := ended(&Request{StopSeqs: seqs}, tokens[:n]); got != want {
+				t.Fatalf("stop %q at %q: %v, want %v", stop, g.tok.Decode(tokens[:n]), got, want)
+			}
+			if want {
+				return
+			}
+		}
+	})
 }
 
 func TestPrefixAndTextJoin(t *testing.T) {

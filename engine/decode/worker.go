@@ -18,6 +18,7 @@ type worker struct {
 	fresh  []*sequence // taken, prompt not yet read
 	idle   []*sequence // to be reused
 	caches []*cache    // of prompts, to be reused
+	ws     kernel.Workspace
 	chooser
 
 	inputs      []input
@@ -231,12 +232,12 @@ func (w *worker) attendPrompts(layer int) {
 		}
 		p := w.bufScores.rows(n * n)
 		for lo := 0; lo < width; lo += hw {
-			kernel.Gemm(false, false, n, n, hw, qkv[lo:], ld, c.headKeys(layer, lo), c.space, p, n, false, nil)
+			kernel.Gemm(false, false, n, n, hw, qkv[lo:], ld, c.headKeys(layer, lo), c.space, p, n, false, &w.ws)
 			for i := range n {
 				kernel.Softmax(p[i*n:i*n+i+1], p[i*n:i*n+i+1])
 				clear(p[i*n+i+1 : (i+1)*n])
 			}
-			kernel.Gemm(false, false, n, hw, n, p, n, c.headValues(layer, lo), width, z[lo:], width, false, nil)
+			kernel.Gemm(false, false, n, hw, n, p, n, c.headValues(layer, lo), width, z[lo:], width, false, &w.ws)
 		}
 	}
 }
@@ -282,20 +283,20 @@ func (w *worker) attendGroup(layer, first, end int) {
 	}
 	for lo := 0; lo < width; lo += hw {
 		if prompt != nil {
-			kernel.Gemm(false, false, len(group), shared, hw, w.qkv[first*ld+lo:], ld, prompt.headKeys(layer, lo), prompt.space, w.scores, stride, false, nil)
+			kernel.Gemm(false, false, len(group), shared, hw, w.qkv[first*ld+lo:], ld, prompt.headKeys(layer, lo), prompt.space, w.scores, stride, false, &w.ws)
 		}
 		for i, q := range group {
 			own := q.own.n + 1
 			row := w.scores[i*stride : i*stride+shared+own]
-			kernel.Gemm(false, false, 1, own, hw, w.qkv[(first+i)*ld+lo:], ld, q.own.headKeys(layer, lo), q.own.space, row[shared:], stride, false, nil)
+			kernel.Gemm(false, false, 1, own, hw, w.qkv[(first+i)*ld+lo:], ld, q.own.headKeys(layer, lo), q.own.space, row[shared:], stride, false, &w.ws)
 			kernel.Softmax(row, row)
 		}
 		if prompt != nil {
-			kernel.Gemm(false, false, len(group), hw, shared, w.scores, stride, prompt.headValues(layer, lo), width, w.z[first*width+lo:], width, false, nil)
+			kernel.Gemm(false, false, len(group), hw, shared, w.scores, stride, prompt.headValues(layer, lo), width, w.z[first*width+lo:], width, false, &w.ws)
 		}
 		for i, q := range group {
 			own := q.own.n + 1
-			kernel.Gemm(false, false, 1, hw, own, w.scores[i*stride+shared:], stride, q.own.headValues(layer, lo), width, w.z[(first+i)*width+lo:], width, prompt != nil, nil)
+			kernel.Gemm(false, false, 1, hw, own, w.scores[i*stride+shared:], stride, q.own.headValues(layer, lo), width, w.z[(first+i)*width+lo:], width, prompt != nil, &w.ws)
 		}
 	}
 }
