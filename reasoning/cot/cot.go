@@ -33,6 +33,9 @@ const (
 	MaxNumber = 30
 )
 
+// Labels is the number of labels that are words of the task language: "i0" to "i23".
+const Labels = 24
+
 // End is the word that ends a page or a completion.
 const End = "<|end|>"
 

@@ -9,8 +9,8 @@ import (
 	"candor/reasoning/cot"
 )
 
-// Labels is the number of labels in the task language: "i0" to "i23". A problem of n operands uses n+1 of them.
-const Labels = 24
+// Labels is the number of labels in the task language. A problem of n operands uses n+1 of them.
+const Labels = cot.Labels
 
 // The fewest and most operands of a problem; the most are bounded by the labels.
 const (
