@@ -13,17 +13,17 @@ import (
 	"candor/reasoning/cot"
 )
 
-// solution returns the correct steps for operands, labels from 3.
-func solution(modulus int, operands ...int) (steps []cot.Step, endLabel string) {
+// solution returns the correct steps for operands, labels from offset.
+func solution(offset, modulus int, operands ...int) (steps []cot.Step, endLabel string) {
 	for i, n := range operands {
-		s := cot.Step{Label: cot.Label(3 + i), Operand: n, Total: n}
+		s := cot.Step{Label: cot.Label(offset + i), Operand: n, Total: n}
 		if i > 0 {
 			s.Raw, s.HasRaw, s.Modulus = steps[i-1].Total+n, true, modulus
 			s.Total = cot.Reduce(s.Raw, modulus)
 		}
 		steps = append(steps, s)
 	}
-	return steps, cot.Label(3 + len(operands))
+	return steps, cot.Label(offset + len(operands))
 }
 
 func read(chain string, modulus int) cot.Trace {
@@ -78,7 +78,7 @@ func TestEdits(t *testing.T) {
 // chain draws the correct chain of a random problem in mixed wordings.
 func chain(t *rapid.T, modulus int) cot.Trace {
 	operands := rapid.SliceOfN(rapid.IntRange(-9, 12), 2, 9).Draw(t, "operands")
-	steps, endLabel := solution(modulus, operands...)
+	steps, endLabel := solution(rapid.IntRange(0, 14).Draw(t, "offset"), modulus, operands...)
 	wordings := rapid.SliceOfN(rapid.SampledFrom(cot.Wordings()), len(steps)+1, len(steps)+1).Draw(t, "wordings")
 	// One wording throughout, half of the time.
 	if rapid.Bool().Draw(t, "uniform") {

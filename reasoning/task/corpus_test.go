@@ -193,39 +193,53 @@ func checkDrill(t *testing.T, page Page) {
 
 // The computed accuracy is that of the pages that are really written, for each way to err and all of them together.
 func TestAccuracy(t *testing.T) {
-	for name, edit := range map[string]func(*Demonstrators){
-		"slips":         func(d *Demonstrators) { d.Bluffers, d.Misconception = 0, nil },
-		"bluffers":      func(d *Demonstrators) { d.Slip, d.Misconception = 0, nil },
-		"misconception": func(d *Demonstrators) { d.Slip, d.Bluffers, d.Misconception.Pairs = 0, 0, 40 },
-		"all":           func(*Demonstrators) {},
+	c := corpus(t, wide)
+	// Sums up to 29 and moduli from 2: slips meet the end of the numbers, and some do no harm.
+	c.Problems = Range{Terms: [2]int{2, 6}, Operands: [2]int{0, 15}, Moduli: []int{2, 5, 7, 15}, Negatives: "one"}
+	src := rng.New(3)
+	problems, err := c.Problems.Draw(&src, 200, Test, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The first sum is 30, the last number there is, so slips upwards turn downwards: whether the next step is one of the
+	// misconception's pairs then depends on it.
+	var edge []Problem
+	for n := 1; n < 9; n++ {
+		edge = append(edge, Problem{Modulus: 9, Operands: []int{15, 15, n}})
+	}
+	for _, x := range []struct {
+		name     string
+		problems []Problem
+		n        int
+		edit     func(*Demonstrators)
+	}{
+		{"slips", problems, 150, func(d *Demonstrators) { d.Bluffers, d.Misconception = 0, nil }},
+		{"always slips", problems, 150, func(d *Demonstrators) { d.Slip, d.Bluffers, d.Misconception = 1, 0, nil }},
+		{"bluffers", problems, 150, func(d *Demonstrators) { d.Slip, d.Misconception = 0, nil }},
+		{"misconception", problems, 150, func(d *Demonstrators) { d.Slip, d.Bluffers, d.Misconception.Pairs = 0, 0, 40 }},
+		{"edge", edge, 10_000, func(d *Demonstrators) { d.Slip, d.Bluffers, *d.Misconception = 1, 0, Misconception{40, 1} }},
+		{"all", problems, 150, func(*Demonstrators) {}},
 	} {
 		c := corpus(t, wide)
-		// Sums up to 29 and moduli from 2: slips meet the end of the numbers, and some do no harm.
-		c.Problems = Range{Terms: [2]int{2, 6}, Operands: [2]int{0, 15}, Moduli: []int{2, 5, 7, 15}, Negatives: "one"}
-		edit(&c.Demonstrators)
-		src := rng.New(3)
-		problems, err := c.Problems.Draw(&src, 200, Test, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const n = 150
-		var right, variance float64
-		for _, p := range problems {
-			q := c.Accuracy(p)
-			if q < 0 || q > 1+1e-12 {
-				t.Fatalf("%s: the accuracy on %s is %g", name, p.ID(), q)
-			}
-			variance += q * (1 - q) * n
-			for range n {
+		x.edit(&c.Demonstrators)
+		var z float64
+		for _, p := range x.problems {
+			q, right := c.Accuracy(p), 0.
+			for range x.n {
 				if Check(p, cot.Parse(c.Demonstrators.write(&src, p))) == Correct {
 					right++
 				}
 			}
+			// The chi-squared statistic of one problem has mean 1, unless the computed probability is wrong.
+			variance := q * (1 - q) * float64(x.n)
+			if off := right - q*float64(x.n); variance < 1e-6 && math.Abs(off) > 1e-6 {
+				t.Errorf("%s: on %s the computed accuracy is %g, but %g of %d chains are right", x.name, p.ID(), q, right, x.n)
+			} else if variance >= 1e-6 {
+				z += off*off/variance - 1
+			}
 		}
-		total := float64(n * len(problems))
-		want := c.Accuracy(problems...)
-		if got := right / total; math.Abs(got-want) > 4*math.Sqrt(variance)/total+1e-9 {
-			t.Errorf("%s: computed %.4f, simulated %.4f", name, want, got)
+		if spread := math.Sqrt(2 * float64(len(x.problems))); z > 4*spread {
+			t.Errorf("%s: simulated accuracies are %.1f standard errors off the computed ones", x.name, z/spread)
 		}
 	}
 }
