@@ -49,10 +49,13 @@ type Model struct {
 
 // New returns a model with random weights drawn from src.
 //
-// Matrices are normal with standard deviation 0.5/sqrt(rows in), which at GPT-2's width of 768 is its 0.02 and which keeps
-// small models from starting with blocks that hardly do anything; the two projections that end a residual branch are
-// divided by sqrt(2 x layers), as GPT-2's are. Embeddings, position vectors and the head have 0.5/sqrt(width). Gains are 1,
-// biases 0. Each tensor has its own stream, named after it.
+// Matrices are normal with standard deviation 1/sqrt(numbers in), so that a layer keeps the size of what it is given; the
+// two projections that end a residual branch are divided by sqrt(2 x layers), as GPT-2's are. Embeddings, position vectors,
+// shift and head have 1/sqrt(width). Gains are 1, biases 0. Each tensor has its own stream, named after it.
+//
+// GPT-2's own constant, 0.02, suits a width of 768 and stalls small models: on sums of 2-4 digits modulo 5, 7 or 9 (one
+// layer of width 48, 1,000 steps of 128, one or two seeds) the training loss ended at 1.5 with it, at .97 with half of the above, at .69
+// with the above, at .9 with embeddings twice as large and at 1.1 or more with matrices half as large again.
 func New(cfg Config, src rng.Source) (*Model, error) {
 	m, err := Zero(cfg)
 	if err != nil {
@@ -71,7 +74,7 @@ func New(cfg Config, src rng.Source) (*Model, error) {
 		if strings.HasSuffix(t.Name, "mlp.c_proj.weight") {
 			fan = 4 * cfg.Width
 		}
-		std := .5 / math.Sqrt(float64(fan))
+		std := 1 / math.Sqrt(float64(fan))
 		if strings.HasSuffix(t.Name, "c_proj.weight") {
 			std /= math.Sqrt(2 * float64(cfg.Layers))
 		}

@@ -111,8 +111,8 @@ func TestInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]float64{
-		"wte.weight": .0625, "wpe.weight": .0625, "lm_head.weight": .0625, "h.0.attn.c_attn.weight": .0625,
-		"h.1.attn.c_proj.weight": .0625 / 2, "h.0.mlp.c_fc.weight": .0625, "h.1.mlp.c_proj.weight": .03125 / 2,
+		"wte.weight": .125, "wpe.weight": .125, "lm_head.weight": .125, "h.0.attn.c_attn.weight": .125,
+		"h.1.attn.c_proj.weight": .125 / 2, "h.0.mlp.c_fc.weight": .125, "h.1.mlp.c_proj.weight": .0625 / 2,
 		"h.0.ln_1.weight": 1, "ln_f.weight": 1, "ln_f.bias": 0, "h.1.mlp.c_fc.bias": 0,
 	}
 	for _, tn := range m.Tensors() {
