@@ -54,8 +54,8 @@ type Model struct {
 // shift and head have 1/sqrt(width). Gains are 1, biases 0. Each tensor has its own stream, named after it.
 //
 // GPT-2's own constant, 0.02, suits a width of 768 and stalls small models: on sums of 2-4 digits modulo 5, 7 or 9 (one
-// layer of width 48, 1,000 steps of 128, one or two seeds) the training loss ended at 1.5 with it, at .97 with half of the above, at .69
-// with the above, at .9 with embeddings twice as large and at 1.1 or more with matrices half as large again.
+// layer of width 48, 1,000 steps of 128, one or two seeds) the training loss ended at 1.5 with it, at .97 with half of the
+// above, at .69 with the above, at .9 with embeddings twice as large and at 1.1 with matrices half as large again.
 func New(cfg Config, src rng.Source) (*Model, error) {
 	m, err := Zero(cfg)
 	if err != nil {
