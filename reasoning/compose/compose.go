@@ -268,10 +268,10 @@ func keep(c llm.Completion, n int) ([]llm.Token, int) {
 func checkSettings(name string, model llm.Generator, temperature float64, limits Limits, more ...error) error {
 	errs := []error{limits.validate()}
 	if model == nil {
-		errs = append(errs, errors.New("Model is nil, must be a generator"))
+		errs = append(errs, errors.New("the Model is nil, must be a generator"))
 	}
 	if !(temperature >= 0) || temperature > 100 {
-		errs = append(errs, fmt.Errorf("Temperature is %g, must be between 0 and 100", temperature))
+		errs = append(errs, fmt.Errorf("the Temperature is %g, must be between 0 and 100", temperature))
 	}
 	if err := errors.Join(append(errs, more...)...); err != nil {
 		return fmt.Errorf("%s: %w", name, err)

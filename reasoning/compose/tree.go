@@ -53,7 +53,7 @@ func (TreeOfThoughts) Name() string { return "tree-of-thoughts" }
 func (s TreeOfThoughts) Solve(ctx context.Context, prompts []Prompt) ([]Outcome, error) {
 	var badScore error
 	if s.Score != ByAgreement && s.Score != ByLogProb {
-		badScore = fmt.Errorf("Score is %q, must be %q or %q", s.Score, ByAgreement, ByLogProb)
+		badScore = fmt.Errorf("the Score is %q, must be %q or %q", s.Score, ByAgreement, ByLogProb)
 	}
 	err := checkSettings(s.Name(), s.Model, s.Temperature, s.Limits,
 		atLeast("Branch", s.Branch, 1), atLeast("Beam", s.Beam, 1), atLeast("StepTokens", s.StepTokens, 1), badScore)
