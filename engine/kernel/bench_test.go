@@ -3,26 +3,9 @@ package kernel
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"candor/internal/rng"
 )
-
-// measurePeak returns the floating-point operations a nanosecond that one core of this machine does in fused
-// multiply-adds on registers, or 0 without the assembly to measure it.
-func measurePeak() float64 {
-	if !haveAVX2 {
-		return 0
-	}
-	const rounds = 1 << 20
-	best := 0.0
-	for range 10 {
-		start := time.Now()
-		peakAVX2(rounds)
-		best = max(best, 192*rounds/float64(time.Since(start).Nanoseconds()))
-	}
-	return best
-}
 
 // BenchmarkGemm times the products of the default models, in GFLOP/s and as a share of the machine's peak: linear layers
 // forward, their weight gradients (transA) and input gradients (transB), decoding and attention.

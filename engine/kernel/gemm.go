@@ -2,14 +2,20 @@ package kernel
 
 import "fmt"
 
-// Sizes of the blocks that Gemm works in. A panel of panelCols columns of B and blockK rows stays in the first-level
-// cache (16 KiB) while all rows of A pass by.
+// Sizes of the blocks that Gemm works in. A panel of panelCols columns of B and blockK rows (16 KiB) stays in the
+// first-level cache while all rows of A pass by.
 const (
 	panelCols = 16
 	blockK    = 256
+	// genericCols is the width of the portable panels, a multiple of its tiles' three columns.
+	genericCols = 48
+	// Rows of B that are this far apart (2 KiB) compete for the same few lines of the cache. Then a panel is copied
+	// together first, if there are enough rows of A to pay for it.
+	farApart = 512
+	manyRows = 48
 )
 
-// Workspace is the scratch memory of [Gemm]: it holds the transposed operand, grows when it must and is then reused. The
+// Workspace is the scratch memory of [Gemm]: it holds parts of B in a better order, grows when it must and is then reused. The
 // zero value is ready. It serves one goroutine at a time.
 type Workspace struct{ buf []float32 }
 
@@ -29,7 +35,7 @@ func (w *Workspace) take(n int) []float32 {
 // generic. It depends on nothing else, so rows and columns can be batched, split and reordered without changing a bit.
 // An accumulating product over k1+k2 terms has the bits of two that accumulate over k1 and then k2.
 //
-// ws is used only if transB is set; nil then allocates.
+// ws holds parts of B. It may be nil, but then a product with transB set allocates.
 func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool, ws *Workspace) {
 	checkMatrix("A", transA, m, k, a, lda)
 	checkMatrix("B", transB, k, n, b, ldb)
@@ -52,19 +58,32 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 	if transB && ws == nil {
 		ws = new(Workspace)
 	}
+	if m == 1 && useAVX2 {
+		gemmRow(transB, n, k, a, stepK, b, ldb, c, accumulate)
+		return
+	}
+	width := panelCols
+	if !useAVX2 {
+		width = genericCols
+	}
 	for k0 := 0; k0 < k; k0 += blockK {
 		kc := min(blockK, k-k0)
 		add := accumulate || k0 > 0
 		ak := a[k0*stepK:]
-		for j0 := 0; j0 < n; j0 += panelCols {
-			nc := min(panelCols, n-j0)
+		for j0 := 0; j0 < n; j0 += width {
+			nc := min(width, n-j0)
 			var panel []float32
 			stepB := ldb
-			if transB {
+			switch {
+			case transB:
+				stepB = width
+				panel = ws.take(blockK * width)
+				pack(panel, b[j0*ldb+k0:], ldb, nc, kc)
+			case useAVX2 && ldb >= farApart && m >= manyRows && nc == panelCols && ws != nil:
 				stepB = panelCols
 				panel = ws.take(blockK * panelCols)
-				pack(panel, b[j0*ldb+k0:], ldb, nc, kc)
-			} else {
+				gather(panel, b[k0*ldb+j0:], ldb, kc)
+			default:
 				panel = b[k0*ldb+j0:]
 			}
 			if useAVX2 {
@@ -76,7 +95,29 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 	}
 }
 
-// pack writes the transpose of the nc by kc matrix b to dst, as rows of panelCols elements of which the first nc are set.
+// gemmRow is Gemm for a single row, as decoding has many: B is read once, so that rearranging it would cost more than the
+// product.
+func gemmRow(transB bool, n, k int, a []float32, stepK int, b []float32, ldb int, c []float32, accumulate bool) {
+	if transB {
+		rowByRowsAVX2(n, k, &a[0], stepK, &b[0], ldb, &c[0], accumulate)
+		return
+	}
+	whole := n / panelCols * panelCols
+	rowByColumnsAVX2(whole, k, &a[0], stepK, &b[0], ldb, &c[0], accumulate)
+	if whole < n {
+		gemmPanelAVX2(1, n-whole, k, &a[0], 0, stepK, &b[whole], ldb, &c[whole], 0, accumulate)
+	}
+}
+
+// gather copies kc rows of a panel to where they lie next to one another.
+func gather(dst, b []float32, ldb, kc int) {
+	for p := range kc {
+		*(*[panelCols]float32)(dst[p*panelCols:]) = *(*[panelCols]float32)(b[p*ldb:])
+	}
+}
+
+// pack writes the transpose of the nc by kc matrix b to dst, as rows of panelCols elements (generic: genericCols) of which
+// the first nc are set.
 func pack(dst, b []float32, ldb, nc, kc int) {
 	if useAVX2 {
 		packAVX2(dst, b, ldb, nc, kc)

@@ -14,6 +14,16 @@ func gemmPanelAVX2(m int, n int, k int, a *float32, stepRow int, stepK int, b *f
 //go:noescape
 func pack8AVX2(dst *float32, b *float32, ldb int, rows int, k int)
 
+// rowByRowsAVX2 sets c[j] to the sum over p < k of a[p*stepK]*b[j*ldb+p] for j < n, added to c[j] if add is set.
+//
+//go:noescape
+func rowByRowsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool)
+
+// rowByColumnsAVX2 sets c[j] to the sum over p < k of a[p*stepK]*b[p*ldb+j] for j < n, a multiple of 16, added to c[j] if add is set.
+//
+//go:noescape
+func rowByColumnsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool)
+
 // peakAVX2 does n rounds of 12 fused multiply-adds of 8 lanes: 192 n floating-point operations.
 //
 //go:noescape

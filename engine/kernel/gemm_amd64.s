@@ -2202,11 +2202,11 @@ TEXT ·pack8AVX2(SB), NOSPLIT, $0-40
 	LEAQ (DI)(DX*2), R8
 	ADDQ DX, R8
 	CMPQ BX, $0x08
-	JNE  some
+	JNE  some127
 
-all:
+block129:
 	CMPQ       SI, $0x08
-	JLT        alltail
+	JLT        columns130
 	VMOVUPS    (CX), Y0
 	VMOVUPS    (CX)(DX*1), Y1
 	VMOVUPS    (CX)(DX*2), Y2
@@ -2252,11 +2252,11 @@ all:
 	ADDQ       $0x20, DI
 	ADDQ       $0x20, R8
 	SUBQ       $0x08, SI
-	JMP        all
+	JMP        block129
 
-alltail:
+columns130:
 	TESTQ SI, SI
-	JZ    done
+	JZ    walked128
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskgemm<>+32(SB), BX
@@ -2298,31 +2298,32 @@ alltail:
 	VPERM2F128 $0x31, Y0, Y1, Y0
 	VMOVUPS    Y5, (AX)
 	CMPQ       SI, $0x01
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y7, 64(AX)
 	CMPQ       SI, $0x02
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y4, 128(AX)
 	CMPQ       SI, $0x03
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y8, 192(AX)
 	CMPQ       SI, $0x04
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y3, 256(AX)
 	CMPQ       SI, $0x05
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y2, 320(AX)
 	CMPQ       SI, $0x06
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y6, 384(AX)
 	CMPQ       SI, $0x07
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y0, 448(AX)
-	JMP        done
+	JMP        walked128
 
-some:
+some127:
+block133:
 	CMPQ    SI, $0x08
-	JLT     sometail
+	JLT     columns134
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -2333,28 +2334,28 @@ some:
 	VXORPS  Y7, Y7, Y7
 	VMOVUPS (CX), Y0
 	CMPQ    BX, $0x01
-	JLE     someloaded
+	JLE     loaded135
 	VMOVUPS (CX)(DX*1), Y1
 	CMPQ    BX, $0x02
-	JLE     someloaded
+	JLE     loaded135
 	VMOVUPS (CX)(DX*2), Y2
 	CMPQ    BX, $0x03
-	JLE     someloaded
+	JLE     loaded135
 	VMOVUPS (DI), Y3
 	CMPQ    BX, $0x04
-	JLE     someloaded
+	JLE     loaded135
 	VMOVUPS (DI)(DX*1), Y4
 	CMPQ    BX, $0x05
-	JLE     someloaded
+	JLE     loaded135
 	VMOVUPS (DI)(DX*2), Y5
 	CMPQ    BX, $0x06
-	JLE     someloaded
+	JLE     loaded135
 	VMOVUPS (R8), Y6
 	CMPQ    BX, $0x07
-	JLE     someloaded
+	JLE     loaded135
 	VMOVUPS (R8)(DX*1), Y7
 
-someloaded:
+loaded135:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y0
 	VUNPCKLPS  Y3, Y2, Y1
@@ -2392,11 +2393,11 @@ someloaded:
 	ADDQ       $0x20, DI
 	ADDQ       $0x20, R8
 	SUBQ       $0x08, SI
-	JMP        some
+	JMP        block133
 
-sometail:
+columns134:
 	TESTQ SI, SI
-	JZ    done
+	JZ    walked128
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskgemm<>+32(SB), R9
@@ -2414,28 +2415,28 @@ sometail:
 	VXORPS     Y8, Y8, Y8
 	VMASKMOVPS (CX), Y0, Y1
 	CMPQ       BX, $0x01
-	JLE        sometailloaded
+	JLE        loaded136
 	VMASKMOVPS (CX)(DX*1), Y0, Y2
 	CMPQ       BX, $0x02
-	JLE        sometailloaded
+	JLE        loaded136
 	VMASKMOVPS (CX)(DX*2), Y0, Y3
 	CMPQ       BX, $0x03
-	JLE        sometailloaded
+	JLE        loaded136
 	VMASKMOVPS (DI), Y0, Y4
 	CMPQ       BX, $0x04
-	JLE        sometailloaded
+	JLE        loaded136
 	VMASKMOVPS (DI)(DX*1), Y0, Y5
 	CMPQ       BX, $0x05
-	JLE        sometailloaded
+	JLE        loaded136
 	VMASKMOVPS (DI)(DX*2), Y0, Y6
 	CMPQ       BX, $0x06
-	JLE        sometailloaded
+	JLE        loaded136
 	VMASKMOVPS (R8), Y0, Y7
 	CMPQ       BX, $0x07
-	JLE        sometailloaded
+	JLE        loaded136
 	VMASKMOVPS (R8)(DX*1), Y0, Y8
 
-sometailloaded:
+loaded136:
 	VUNPCKLPS  Y2, Y1, Y0
 	VUNPCKHPS  Y2, Y1, Y1
 	VUNPCKLPS  Y4, Y3, Y2
@@ -2462,28 +2463,587 @@ sometailloaded:
 	VPERM2F128 $0x31, Y5, Y1, Y1
 	VMOVUPS    Y7, (AX)
 	CMPQ       SI, $0x01
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y8, 64(AX)
 	CMPQ       SI, $0x02
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y4, 128(AX)
 	CMPQ       SI, $0x03
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y6, 192(AX)
 	CMPQ       SI, $0x04
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y3, 256(AX)
 	CMPQ       SI, $0x05
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y0, 320(AX)
 	CMPQ       SI, $0x06
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y2, 384(AX)
 	CMPQ       SI, $0x07
-	JLE        done
+	JLE        walked128
 	VMOVUPS    Y1, 448(AX)
 
+walked128:
+	VZEROUPPER
+	RET
+
+// func rowByRowsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool)
+// Requires: AVX, CMOV, FMA3
+TEXT ·rowByRowsAVX2(SB), NOSPLIT, $0-57
+	MOVQ n+0(FP), AX
+	MOVQ stepK+24(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldb+40(FP), DX
+	SHLQ $0x02, DX
+	MOVQ b+32(FP), BX
+	MOVQ c+48(FP), SI
+
+strip:
+	TESTQ   AX, AX
+	JZ      done
+	MOVQ    $0x00000008, DI
+	CMPQ    AX, DI
+	CMOVQLT AX, DI
+	VXORPS  Y0, Y0, Y0
+	MOVB    add+56(FP), R8
+	TESTB   R8, R8
+	JZ      begin
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), R8
+	MOVQ       DI, R9
+	SHLQ       $0x02, R9
+	SUBQ       R9, R8
+	VMOVUPS    (R8), Y0
+	VMASKMOVPS (SI), Y0, Y0
+
+begin:
+	MOVQ a+16(FP), R9
+	MOVQ BX, R8
+	MOVQ k+8(FP), R10
+	LEAQ (R8)(DX*2), R11
+	ADDQ DX, R11
+	LEAQ (R11)(DX*2), R12
+	ADDQ DX, R12
+	CMPQ DI, $0x08
+	JNE  some137
+
+block139:
+	CMPQ         R10, $0x08
+	JLT          columns140
+	VMOVUPS      (R8), Y1
+	VMOVUPS      (R8)(DX*1), Y2
+	VMOVUPS      (R8)(DX*2), Y3
+	VMOVUPS      (R11), Y4
+	VMOVUPS      (R11)(DX*1), Y5
+	VMOVUPS      (R11)(DX*2), Y6
+	VMOVUPS      (R12), Y7
+	VMOVUPS      (R12)(DX*1), Y8
+	VUNPCKLPS    Y2, Y1, Y9
+	VUNPCKHPS    Y2, Y1, Y1
+	VUNPCKLPS    Y4, Y3, Y2
+	VUNPCKHPS    Y4, Y3, Y3
+	VUNPCKLPS    Y6, Y5, Y4
+	VUNPCKHPS    Y6, Y5, Y5
+	VUNPCKLPS    Y8, Y7, Y6
+	VUNPCKHPS    Y8, Y7, Y7
+	VSHUFPS      $0x44, Y2, Y9, Y8
+	VSHUFPS      $0xee, Y2, Y9, Y2
+	VSHUFPS      $0x44, Y3, Y1, Y9
+	VSHUFPS      $0xee, Y3, Y1, Y1
+	VSHUFPS      $0x44, Y6, Y4, Y3
+	VSHUFPS      $0xee, Y6, Y4, Y4
+	VSHUFPS      $0x44, Y7, Y5, Y6
+	VSHUFPS      $0xee, Y7, Y5, Y5
+	VPERM2F128   $0x20, Y3, Y8, Y7
+	VPERM2F128   $0x31, Y3, Y8, Y3
+	VPERM2F128   $0x20, Y4, Y2, Y8
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VPERM2F128   $0x20, Y6, Y9, Y4
+	VPERM2F128   $0x31, Y6, Y9, Y6
+	VPERM2F128   $0x20, Y5, Y1, Y9
+	VPERM2F128   $0x31, Y5, Y1, Y1
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y7, Y5, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y8, Y5, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y9, Y4, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y6, Y2, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         CX, R9
+	ADDQ         $0x20, R8
+	ADDQ         $0x20, R11
+	ADDQ         $0x20, R12
+	SUBQ         $0x08, R10
+	JMP          block139
+
+columns140:
+	TESTQ R10, R10
+	JZ    walked138
+
+	// A window on eight ones and eight zeros
+	LEAQ         tailMaskgemm<>+32(SB), R13
+	MOVQ         R10, R14
+	SHLQ         $0x02, R14
+	SUBQ         R14, R13
+	VMOVUPS      (R13), Y1
+	VMASKMOVPS   (R8), Y1, Y2
+	VMASKMOVPS   (R8)(DX*1), Y1, Y3
+	VMASKMOVPS   (R8)(DX*2), Y1, Y4
+	VMASKMOVPS   (R11), Y1, Y5
+	VMASKMOVPS   (R11)(DX*1), Y1, Y6
+	VMASKMOVPS   (R11)(DX*2), Y1, Y7
+	VMASKMOVPS   (R12), Y1, Y8
+	VMASKMOVPS   (R12)(DX*1), Y1, Y1
+	VUNPCKLPS    Y3, Y2, Y9
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPS    Y5, Y4, Y3
+	VUNPCKHPS    Y5, Y4, Y4
+	VUNPCKLPS    Y7, Y6, Y5
+	VUNPCKHPS    Y7, Y6, Y6
+	VUNPCKLPS    Y1, Y8, Y7
+	VUNPCKHPS    Y1, Y8, Y1
+	VSHUFPS      $0x44, Y3, Y9, Y8
+	VSHUFPS      $0xee, Y3, Y9, Y3
+	VSHUFPS      $0x44, Y4, Y2, Y9
+	VSHUFPS      $0xee, Y4, Y2, Y2
+	VSHUFPS      $0x44, Y7, Y5, Y4
+	VSHUFPS      $0xee, Y7, Y5, Y5
+	VSHUFPS      $0x44, Y1, Y6, Y7
+	VSHUFPS      $0xee, Y1, Y6, Y1
+	VPERM2F128   $0x20, Y4, Y8, Y6
+	VPERM2F128   $0x31, Y4, Y8, Y4
+	VPERM2F128   $0x20, Y5, Y3, Y8
+	VPERM2F128   $0x31, Y5, Y3, Y3
+	VPERM2F128   $0x20, Y7, Y9, Y5
+	VPERM2F128   $0x31, Y7, Y9, Y7
+	VPERM2F128   $0x20, Y1, Y2, Y9
+	VPERM2F128   $0x31, Y1, Y2, Y1
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y6, Y2, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x01
+	JLE          walked138
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y8, Y2, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x02
+	JLE          walked138
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y5, Y2, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x03
+	JLE          walked138
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y9, Y2, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x04
+	JLE          walked138
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y4, Y2, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x05
+	JLE          walked138
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y3, Y2, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x06
+	JLE          walked138
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y7, Y2, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x07
+	JLE          walked138
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         CX, R9
+	JMP          walked138
+
+some137:
+block143:
+	CMPQ    R10, $0x08
+	JLT     columns144
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VMOVUPS (R8), Y1
+	CMPQ    DI, $0x01
+	JLE     loaded145
+	VMOVUPS (R8)(DX*1), Y2
+	CMPQ    DI, $0x02
+	JLE     loaded145
+	VMOVUPS (R8)(DX*2), Y3
+	CMPQ    DI, $0x03
+	JLE     loaded145
+	VMOVUPS (R11), Y4
+	CMPQ    DI, $0x04
+	JLE     loaded145
+	VMOVUPS (R11)(DX*1), Y5
+	CMPQ    DI, $0x05
+	JLE     loaded145
+	VMOVUPS (R11)(DX*2), Y6
+	CMPQ    DI, $0x06
+	JLE     loaded145
+	VMOVUPS (R12), Y7
+	CMPQ    DI, $0x07
+	JLE     loaded145
+	VMOVUPS (R12)(DX*1), Y8
+
+loaded145:
+	VUNPCKLPS    Y2, Y1, Y9
+	VUNPCKHPS    Y2, Y1, Y1
+	VUNPCKLPS    Y4, Y3, Y2
+	VUNPCKHPS    Y4, Y3, Y3
+	VUNPCKLPS    Y6, Y5, Y4
+	VUNPCKHPS    Y6, Y5, Y5
+	VUNPCKLPS    Y8, Y7, Y6
+	VUNPCKHPS    Y8, Y7, Y7
+	VSHUFPS      $0x44, Y2, Y9, Y8
+	VSHUFPS      $0xee, Y2, Y9, Y2
+	VSHUFPS      $0x44, Y3, Y1, Y9
+	VSHUFPS      $0xee, Y3, Y1, Y1
+	VSHUFPS      $0x44, Y6, Y4, Y3
+	VSHUFPS      $0xee, Y6, Y4, Y4
+	VSHUFPS      $0x44, Y7, Y5, Y6
+	VSHUFPS      $0xee, Y7, Y5, Y5
+	VPERM2F128   $0x20, Y3, Y8, Y7
+	VPERM2F128   $0x31, Y3, Y8, Y3
+	VPERM2F128   $0x20, Y4, Y2, Y8
+	VPERM2F128   $0x31, Y4, Y2, Y2
+	VPERM2F128   $0x20, Y6, Y9, Y4
+	VPERM2F128   $0x31, Y6, Y9, Y6
+	VPERM2F128   $0x20, Y5, Y1, Y9
+	VPERM2F128   $0x31, Y5, Y1, Y1
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y7, Y5, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y8, Y5, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y9, Y4, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y6, Y2, Y0
+	ADDQ         CX, R9
+	VBROADCASTSS (R9), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         CX, R9
+	ADDQ         $0x20, R8
+	ADDQ         $0x20, R11
+	ADDQ         $0x20, R12
+	SUBQ         $0x08, R10
+	JMP          block143
+
+columns144:
+	TESTQ R10, R10
+	JZ    walked138
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), R13
+	MOVQ       R10, R14
+	SHLQ       $0x02, R14
+	SUBQ       R14, R13
+	VMOVUPS    (R13), Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VMASKMOVPS (R8), Y1, Y2
+	CMPQ       DI, $0x01
+	JLE        loaded146
+	VMASKMOVPS (R8)(DX*1), Y1, Y3
+	CMPQ       DI, $0x02
+	JLE        loaded146
+	VMASKMOVPS (R8)(DX*2), Y1, Y4
+	CMPQ       DI, $0x03
+	JLE        loaded146
+	VMASKMOVPS (R11), Y1, Y5
+	CMPQ       DI, $0x04
+	JLE        loaded146
+	VMASKMOVPS (R11)(DX*1), Y1, Y6
+	CMPQ       DI, $0x05
+	JLE        loaded146
+	VMASKMOVPS (R11)(DX*2), Y1, Y7
+	CMPQ       DI, $0x06
+	JLE        loaded146
+	VMASKMOVPS (R12), Y1, Y8
+	CMPQ       DI, $0x07
+	JLE        loaded146
+	VMASKMOVPS (R12)(DX*1), Y1, Y9
+
+loaded146:
+	VUNPCKLPS    Y3, Y2, Y1
+	VUNPCKHPS    Y3, Y2, Y2
+	VUNPCKLPS    Y5, Y4, Y3
+	VUNPCKHPS    Y5, Y4, Y4
+	VUNPCKLPS    Y7, Y6, Y5
+	VUNPCKHPS    Y7, Y6, Y6
+	VUNPCKLPS    Y9, Y8, Y7
+	VUNPCKHPS    Y9, Y8, Y8
+	VSHUFPS      $0x44, Y3, Y1, Y9
+	VSHUFPS      $0xee, Y3, Y1, Y1
+	VSHUFPS      $0x44, Y4, Y2, Y3
+	VSHUFPS      $0xee, Y4, Y2, Y2
+	VSHUFPS      $0x44, Y7, Y5, Y4
+	VSHUFPS      $0xee, Y7, Y5, Y5
+	VSHUFPS      $0x44, Y8, Y6, Y7
+	VSHUFPS      $0xee, Y8, Y6, Y6
+	VPERM2F128   $0x20, Y4, Y9, Y8
+	VPERM2F128   $0x31, Y4, Y9, Y4
+	VPERM2F128   $0x20, Y5, Y1, Y9
+	VPERM2F128   $0x31, Y5, Y1, Y1
+	VPERM2F128   $0x20, Y7, Y3, Y5
+	VPERM2F128   $0x31, Y7, Y3, Y3
+	VPERM2F128   $0x20, Y6, Y2, Y7
+	VPERM2F128   $0x31, Y6, Y2, Y2
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y8, Y6, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x01
+	JLE          walked138
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y9, Y6, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x02
+	JLE          walked138
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x03
+	JLE          walked138
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y7, Y5, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x04
+	JLE          walked138
+	VBROADCASTSS (R9), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x05
+	JLE          walked138
+	VBROADCASTSS (R9), Y4
+	VFMADD231PS  Y1, Y4, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x06
+	JLE          walked138
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  Y3, Y1, Y0
+	ADDQ         CX, R9
+	CMPQ         R10, $0x07
+	JLE          walked138
+	VBROADCASTSS (R9), Y1
+	VFMADD231PS  Y2, Y1, Y0
+	ADDQ         CX, R9
+
+walked138:
+	CMPQ    DI, $0x08
+	JNE     last
+	VMOVUPS Y0, (SI)
+	ADDQ    $0x20, SI
+	LEAQ    (BX)(DX*8), BX
+	SUBQ    $0x08, AX
+	JMP     strip
+
+last:
+	LEAQ         (SI), AX
+	TESTQ        $0x00000004, DI
+	JZ           two147
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+two147:
+	TESTQ   $0x00000002, DI
+	JZ      one148
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, X0, X0
+	ADDQ    $0x08, AX
+
+one148:
+	TESTQ  $0x00000001, DI
+	JZ     stored149
+	VMOVSS X0, (AX)
+
+stored149:
 done:
+	VZEROUPPER
+	RET
+
+// func rowByColumnsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool)
+// Requires: AVX, FMA3
+TEXT ·rowByColumnsAVX2(SB), NOSPLIT, $0-57
+	MOVQ n+0(FP), AX
+	MOVQ stepK+24(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldb+40(FP), DX
+	SHLQ $0x02, DX
+	MOVQ b+32(FP), BX
+	MOVQ c+48(FP), SI
+
+by64:
+	CMPQ    AX, $0x40
+	JLT     by64done
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	MOVB    add+56(FP), DI
+	TESTB   DI, DI
+	JZ      by64begin
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+	VMOVUPS 192(SI), Y6
+	VMOVUPS 224(SI), Y7
+
+by64begin:
+	MOVQ a+16(FP), DI
+	MOVQ k+8(FP), R8
+	MOVQ BX, R9
+
+by64k:
+	VBROADCASTSS (DI), Y8
+	VFMADD231PS  (R9), Y8, Y0
+	VFMADD231PS  32(R9), Y8, Y1
+	VFMADD231PS  64(R9), Y8, Y2
+	VFMADD231PS  96(R9), Y8, Y3
+	VFMADD231PS  128(R9), Y8, Y4
+	VFMADD231PS  160(R9), Y8, Y5
+	VFMADD231PS  192(R9), Y8, Y6
+	VFMADD231PS  224(R9), Y8, Y7
+	ADDQ         CX, DI
+	ADDQ         DX, R9
+	DECQ         R8
+	JNZ          by64k
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	VMOVUPS      Y2, 64(SI)
+	VMOVUPS      Y3, 96(SI)
+	VMOVUPS      Y4, 128(SI)
+	VMOVUPS      Y5, 160(SI)
+	VMOVUPS      Y6, 192(SI)
+	VMOVUPS      Y7, 224(SI)
+	ADDQ         $0x00000100, BX
+	ADDQ         $0x00000100, SI
+	SUBQ         $0x40, AX
+	JMP          by64
+
+by64done:
+by32:
+	CMPQ    AX, $0x20
+	JLT     by32done
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVB    add+56(FP), DI
+	TESTB   DI, DI
+	JZ      by32begin
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+
+by32begin:
+	MOVQ a+16(FP), DI
+	MOVQ k+8(FP), R8
+	MOVQ BX, R9
+
+by32k:
+	VBROADCASTSS (DI), Y4
+	VFMADD231PS  (R9), Y4, Y0
+	VFMADD231PS  32(R9), Y4, Y1
+	VFMADD231PS  64(R9), Y4, Y2
+	VFMADD231PS  96(R9), Y4, Y3
+	ADDQ         CX, DI
+	ADDQ         DX, R9
+	DECQ         R8
+	JNZ          by32k
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	VMOVUPS      Y2, 64(SI)
+	VMOVUPS      Y3, 96(SI)
+	ADDQ         $0x00000080, BX
+	ADDQ         $0x00000080, SI
+	SUBQ         $0x20, AX
+	JMP          by32
+
+by32done:
+by16:
+	CMPQ    AX, $0x10
+	JLT     by16done
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	MOVB    add+56(FP), DI
+	TESTB   DI, DI
+	JZ      by16begin
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+
+by16begin:
+	MOVQ a+16(FP), DI
+	MOVQ k+8(FP), R8
+	MOVQ BX, R9
+
+by16k:
+	VBROADCASTSS (DI), Y2
+	VFMADD231PS  (R9), Y2, Y0
+	VFMADD231PS  32(R9), Y2, Y1
+	ADDQ         CX, DI
+	ADDQ         DX, R9
+	DECQ         R8
+	JNZ          by16k
+	VMOVUPS      Y0, (SI)
+	VMOVUPS      Y1, 32(SI)
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000040, SI
+	SUBQ         $0x10, AX
+	JMP          by16
+
+by16done:
 	VZEROUPPER
 	RET
 

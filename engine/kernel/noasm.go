@@ -22,6 +22,12 @@ func layerNormAVX2(dst, x, gain, bias []float32, eps float32) (a, b float32) { r
 func layerNormBackwardAVX2(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32) {
 	unreachable()
 }
+func rowByRowsAVX2(n, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool) {
+	unreachable()
+}
+func rowByColumnsAVX2(n, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool) {
+	unreachable()
+}
 func gemmPanelAVX2(m, n, k int, a *float32, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, add bool) {
 	unreachable()
 }

@@ -13,18 +13,18 @@ TEXT ·maxAVX2(SB), NOSPLIT, $0-28
 	VMOVAPS Y0, Y1
 	XORQ    DX, DX
 
-loop1:
+loop3:
 	CMPQ    CX, $0x08
-	JLT     tail2
+	JLT     next4
 	VMOVUPS (AX)(DX*4), Y2
 	VMAXPS  Y2, Y1, Y1
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JMP     loop1
+	JMP     loop3
 
-tail2:
+next4:
 	TESTQ CX, CX
-	JZ    end3
+	JZ    end2
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskrows<>+32(SB), BX
@@ -35,7 +35,7 @@ tail2:
 	VBLENDVPS  Y2, Y3, Y0, Y3
 	VMAXPS     Y3, Y1, Y1
 
-end3:
+end2:
 	VPERM2F128 $0x01, Y1, Y1, Y0
 	VMAXPS     Y0, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y0
@@ -83,38 +83,104 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-36
 	VXORPS       Y1, Y1, Y1
 	XORQ         DX, DX
 
-loop4:
+loop7:
+	CMPQ         CX, $0x18
+	JLT          next8
+	VMOVUPS      (AX)(DX*4), Y2
+	VMOVUPS      32(AX)(DX*4), Y3
+	VMOVUPS      64(AX)(DX*4), Y4
+	VSUBPS       Y0, Y2, Y2
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y5
+	VMAXPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      splat4b40007frows<>+0(SB), Y5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y5
+	VMOVUPS      splat4b40007frows<>+0(SB), Y6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y6
+	VMOVUPS      splat4b40007frows<>+0(SB), Y7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y4, Y7
+	VSUBPS       splat4b40007frows<>+0(SB), Y5, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y2
+	VPSLLD       $0x17, Y5, Y5
+	VSUBPS       splat4b40007frows<>+0(SB), Y6, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y3
+	VPSLLD       $0x17, Y6, Y6
+	VSUBPS       splat4b40007frows<>+0(SB), Y7, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y4
+	VPSLLD       $0x17, Y7, Y7
+	VMOVUPS      splat39506967rows<>+0(SB), Y8
+	VMOVUPS      splat39506967rows<>+0(SB), Y9
+	VMOVUPS      splat39506967rows<>+0(SB), Y10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y4, Y10
+	VMULPS       Y2, Y2, Y11
+	VFMADD213PS  Y2, Y11, Y8
+	VMULPS       Y3, Y3, Y2
+	VFMADD213PS  Y3, Y2, Y9
+	VMULPS       Y4, Y4, Y2
+	VFMADD213PS  Y4, Y2, Y10
+	VADDPS       splat3f800000rows<>+0(SB), Y8, Y8
+	VMULPS       Y5, Y8, Y2
+	VADDPS       splat3f800000rows<>+0(SB), Y9, Y9
+	VMULPS       Y6, Y9, Y3
+	VADDPS       splat3f800000rows<>+0(SB), Y10, Y10
+	VMULPS       Y7, Y10, Y4
+	VADDPS       Y2, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y1, Y1
+	ADDQ         $0x18, DX
+	SUBQ         $0x18, CX
+	JMP          loop7
+
+next8:
+loop9:
 	CMPQ         CX, $0x08
-	JLT          tail5
+	JLT          next10
 	VMOVUPS      (AX)(DX*4), Y2
 	VSUBPS       Y0, Y2, Y2
-	VMOVUPS      splatc2aeac4frows<>+0(SB), Y3
-	VCMPPS       $0x15, Y3, Y2, Y4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y3
 	VMAXPS       Y2, Y3, Y2
-	VMULPS       splat3fb8aa3brows<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y3, Y2
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y3, Y2
-	VMOVUPS      splat39506967rows<>+0(SB), Y5
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y5
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y5
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y5
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y5
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VFMADD213PS  Y2, Y6, Y5
-	VADDPS       splat3f800000rows<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y3, Y3
-	VPADDD       splat0000007frows<>+0(SB), Y3, Y3
+	VMOVUPS      splat4b40007frows<>+0(SB), Y3
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y3
+	VSUBPS       splat4b40007frows<>+0(SB), Y3, Y4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y4, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y4, Y2
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y5, Y2
-	VANDPS       Y4, Y2, Y2
+	VMOVUPS      splat39506967rows<>+0(SB), Y4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VFMADD213PS  Y2, Y5, Y4
+	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y2
 	VADDPS       Y2, Y1, Y1
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop4
+	JMP          loop9
 
-tail5:
+next10:
 	TESTQ CX, CX
 	JZ    end6
 
@@ -125,27 +191,24 @@ tail5:
 	VMOVUPS      (BX), Y2
 	VMASKMOVPS   (AX)(DX*4), Y2, Y3
 	VSUBPS       Y0, Y3, Y3
-	VMOVUPS      splatc2aeac4frows<>+0(SB), Y0
-	VCMPPS       $0x15, Y0, Y3, Y4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y0
 	VMAXPS       Y3, Y0, Y3
-	VMULPS       splat3fb8aa3brows<>+0(SB), Y3, Y0
-	VROUNDPS     $0x08, Y0, Y0
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y0, Y3
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y0, Y3
-	VMOVUPS      splat39506967rows<>+0(SB), Y5
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y5
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y5
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y5
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y5
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VFMADD213PS  Y3, Y6, Y5
-	VADDPS       splat3f800000rows<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y0, Y0
-	VPADDD       splat0000007frows<>+0(SB), Y0, Y0
+	VMOVUPS      splat4b40007frows<>+0(SB), Y0
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y0
+	VSUBPS       splat4b40007frows<>+0(SB), Y0, Y4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y4, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y4, Y3
 	VPSLLD       $0x17, Y0, Y0
-	VMULPS       Y0, Y5, Y3
-	VANDPS       Y4, Y3, Y3
+	VMOVUPS      splat39506967rows<>+0(SB), Y4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD213PS  Y3, Y5, Y4
+	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
+	VMULPS       Y0, Y4, Y3
 	VANDPS       Y3, Y2, Y3
 	VADDPS       Y3, Y1, Y1
 
@@ -160,15 +223,25 @@ end6:
 	VZEROUPPER
 	RET
 
-DATA splatc2aeac4frows<>+0(SB)/4, $0xc2aeac4f
-DATA splatc2aeac4frows<>+4(SB)/4, $0xc2aeac4f
-DATA splatc2aeac4frows<>+8(SB)/4, $0xc2aeac4f
-DATA splatc2aeac4frows<>+12(SB)/4, $0xc2aeac4f
-DATA splatc2aeac4frows<>+16(SB)/4, $0xc2aeac4f
-DATA splatc2aeac4frows<>+20(SB)/4, $0xc2aeac4f
-DATA splatc2aeac4frows<>+24(SB)/4, $0xc2aeac4f
-DATA splatc2aeac4frows<>+28(SB)/4, $0xc2aeac4f
-GLOBL splatc2aeac4frows<>(SB), RODATA|NOPTR, $32
+DATA splatc2b00000rows<>+0(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+4(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+8(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+12(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+16(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+20(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+24(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+28(SB)/4, $0xc2b00000
+GLOBL splatc2b00000rows<>(SB), RODATA|NOPTR, $32
+
+DATA splat4b40007frows<>+0(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+4(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+8(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+12(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+16(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+20(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+24(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+28(SB)/4, $0x4b40007f
+GLOBL splat4b40007frows<>(SB), RODATA|NOPTR, $32
 
 DATA splat3fb8aa3brows<>+0(SB)/4, $0x3fb8aa3b
 DATA splat3fb8aa3brows<>+4(SB)/4, $0x3fb8aa3b
@@ -270,16 +343,6 @@ DATA splat3f800000rows<>+24(SB)/4, $0x3f800000
 DATA splat3f800000rows<>+28(SB)/4, $0x3f800000
 GLOBL splat3f800000rows<>(SB), RODATA|NOPTR, $32
 
-DATA splat0000007frows<>+0(SB)/4, $0x0000007f
-DATA splat0000007frows<>+4(SB)/4, $0x0000007f
-DATA splat0000007frows<>+8(SB)/4, $0x0000007f
-DATA splat0000007frows<>+12(SB)/4, $0x0000007f
-DATA splat0000007frows<>+16(SB)/4, $0x0000007f
-DATA splat0000007frows<>+20(SB)/4, $0x0000007f
-DATA splat0000007frows<>+24(SB)/4, $0x0000007f
-DATA splat0000007frows<>+28(SB)/4, $0x0000007f
-GLOBL splat0000007frows<>(SB), RODATA|NOPTR, $32
-
 // func softmaxAVX2(dst []float32, x []float32)
 // Requires: AVX, AVX2, FMA3
 TEXT ·softmaxAVX2(SB), NOSPLIT, $0-48
@@ -291,18 +354,18 @@ TEXT ·softmaxAVX2(SB), NOSPLIT, $0-48
 	MOVQ    DX, BX
 	XORQ    SI, SI
 
-loop7:
+loop13:
 	CMPQ    BX, $0x08
-	JLT     tail8
+	JLT     next14
 	VMOVUPS (CX)(SI*4), Y2
 	VMAXPS  Y2, Y1, Y1
 	ADDQ    $0x08, SI
 	SUBQ    $0x08, BX
-	JMP     loop7
+	JMP     loop13
 
-tail8:
+next14:
 	TESTQ BX, BX
-	JZ    end9
+	JZ    end12
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskrows<>+32(SB), DI
@@ -313,7 +376,7 @@ tail8:
 	VBLENDVPS  Y2, Y3, Y0, Y3
 	VMAXPS     Y3, Y1, Y1
 
-end9:
+end12:
 	VPERM2F128 $0x01, Y1, Y1, Y0
 	VMAXPS     Y0, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y0
@@ -324,41 +387,110 @@ end9:
 	MOVQ       DX, BX
 	XORQ       SI, SI
 
-loop10:
+loop17:
+	CMPQ         BX, $0x18
+	JLT          next18
+	VMOVUPS      (CX)(SI*4), Y2
+	VMOVUPS      32(CX)(SI*4), Y3
+	VMOVUPS      64(CX)(SI*4), Y4
+	VSUBPS       Y1, Y2, Y2
+	VSUBPS       Y1, Y3, Y3
+	VSUBPS       Y1, Y4, Y4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y5
+	VMAXPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      splat4b40007frows<>+0(SB), Y5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y5
+	VMOVUPS      splat4b40007frows<>+0(SB), Y6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y6
+	VMOVUPS      splat4b40007frows<>+0(SB), Y7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y4, Y7
+	VSUBPS       splat4b40007frows<>+0(SB), Y5, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y2
+	VPSLLD       $0x17, Y5, Y5
+	VSUBPS       splat4b40007frows<>+0(SB), Y6, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y3
+	VPSLLD       $0x17, Y6, Y6
+	VSUBPS       splat4b40007frows<>+0(SB), Y7, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y4
+	VPSLLD       $0x17, Y7, Y7
+	VMOVUPS      splat39506967rows<>+0(SB), Y8
+	VMOVUPS      splat39506967rows<>+0(SB), Y9
+	VMOVUPS      splat39506967rows<>+0(SB), Y10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y4, Y10
+	VMULPS       Y2, Y2, Y11
+	VFMADD213PS  Y2, Y11, Y8
+	VMULPS       Y3, Y3, Y2
+	VFMADD213PS  Y3, Y2, Y9
+	VMULPS       Y4, Y4, Y2
+	VFMADD213PS  Y4, Y2, Y10
+	VADDPS       splat3f800000rows<>+0(SB), Y8, Y8
+	VMULPS       Y5, Y8, Y2
+	VADDPS       splat3f800000rows<>+0(SB), Y9, Y9
+	VMULPS       Y6, Y9, Y3
+	VADDPS       splat3f800000rows<>+0(SB), Y10, Y10
+	VMULPS       Y7, Y10, Y4
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y0, Y0
+	VADDPS       Y4, Y0, Y0
+	VMOVUPS      Y2, (AX)(SI*4)
+	VMOVUPS      Y3, 32(AX)(SI*4)
+	VMOVUPS      Y4, 64(AX)(SI*4)
+	ADDQ         $0x18, SI
+	SUBQ         $0x18, BX
+	JMP          loop17
+
+next18:
+loop19:
 	CMPQ         BX, $0x08
-	JLT          tail11
+	JLT          next20
 	VMOVUPS      (CX)(SI*4), Y2
 	VSUBPS       Y1, Y2, Y2
-	VMOVUPS      splatc2aeac4frows<>+0(SB), Y3
-	VCMPPS       $0x15, Y3, Y2, Y4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y3
 	VMAXPS       Y2, Y3, Y2
-	VMULPS       splat3fb8aa3brows<>+0(SB), Y2, Y3
-	VROUNDPS     $0x08, Y3, Y3
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y3, Y2
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y3, Y2
-	VMOVUPS      splat39506967rows<>+0(SB), Y5
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y5
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y5
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y5
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y5
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y5
-	VMULPS       Y2, Y2, Y6
-	VFMADD213PS  Y2, Y6, Y5
-	VADDPS       splat3f800000rows<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y3, Y3
-	VPADDD       splat0000007frows<>+0(SB), Y3, Y3
+	VMOVUPS      splat4b40007frows<>+0(SB), Y3
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y3
+	VSUBPS       splat4b40007frows<>+0(SB), Y3, Y4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y4, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y4, Y2
 	VPSLLD       $0x17, Y3, Y3
-	VMULPS       Y3, Y5, Y2
-	VANDPS       Y4, Y2, Y2
+	VMOVUPS      splat39506967rows<>+0(SB), Y4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VFMADD213PS  Y2, Y5, Y4
+	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y2
 	VADDPS       Y2, Y0, Y0
 	VMOVUPS      Y2, (AX)(SI*4)
 	ADDQ         $0x08, SI
 	SUBQ         $0x08, BX
-	JMP          loop10
+	JMP          loop19
 
-tail11:
+next20:
 	TESTQ BX, BX
-	JZ    end12
+	JZ    end16
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), DI
@@ -368,50 +500,47 @@ tail11:
 	VMOVUPS      (DI), Y2
 	VMASKMOVPS   (CX)(SI*4), Y2, Y3
 	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      splatc2aeac4frows<>+0(SB), Y1
-	VCMPPS       $0x15, Y1, Y3, Y4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y1
 	VMAXPS       Y3, Y1, Y3
-	VMULPS       splat3fb8aa3brows<>+0(SB), Y3, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y1, Y3
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y1, Y3
-	VMOVUPS      splat39506967rows<>+0(SB), Y5
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y5
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y5
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y5
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y5
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y5
-	VMULPS       Y3, Y3, Y6
-	VFMADD213PS  Y3, Y6, Y5
-	VADDPS       splat3f800000rows<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y1, Y1
-	VPADDD       splat0000007frows<>+0(SB), Y1, Y1
+	VMOVUPS      splat4b40007frows<>+0(SB), Y1
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y1
+	VSUBPS       splat4b40007frows<>+0(SB), Y1, Y4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y4, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y4, Y3
 	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y1, Y5, Y3
-	VANDPS       Y4, Y3, Y3
+	VMOVUPS      splat39506967rows<>+0(SB), Y4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y4
+	VMULPS       Y3, Y3, Y5
+	VFMADD213PS  Y3, Y5, Y4
+	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
+	VMULPS       Y1, Y4, Y3
 	VANDPS       Y3, Y2, Y3
 	VADDPS       Y3, Y0, Y0
 	LEAQ         (AX)(SI*4), CX
 	TESTQ        $0x00000004, BX
-	JZ           two13
+	JZ           two21
 	VMOVUPS      X3, (CX)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, CX
 
-two13:
+two21:
 	TESTQ   $0x00000002, BX
-	JZ      one14
+	JZ      one22
 	VMOVLPS X3, (CX)
 	VPSRLDQ $0x08, X3, X3
 	ADDQ    $0x08, CX
 
-one14:
+one22:
 	TESTQ  $0x00000001, BX
-	JZ     stored15
+	JZ     stored23
 	VMOVSS X3, (CX)
 
-stored15:
-end12:
+stored23:
+end16:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
@@ -423,19 +552,19 @@ end12:
 	MOVQ       DX, CX
 	XORQ       DX, DX
 
-loop16:
+loop26:
 	CMPQ    CX, $0x08
-	JLT     tail17
+	JLT     next27
 	VMOVUPS (AX)(DX*4), Y0
 	VMULPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)(DX*4)
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JMP     loop16
+	JMP     loop26
 
-tail17:
+next27:
 	TESTQ CX, CX
-	JZ    end18
+	JZ    end25
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -447,25 +576,25 @@ tail17:
 	VMULPS       Y1, Y0, Y0
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two19
+	JZ           two28
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two19:
+two28:
 	TESTQ   $0x00000002, CX
-	JZ      one20
+	JZ      one29
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one20:
+one29:
 	TESTQ  $0x00000001, CX
-	JZ     stored21
+	JZ     stored30
 	VMOVSS X0, (AX)
 
-stored21:
-end18:
+stored30:
+end25:
 	VZEROUPPER
 	RET
 
@@ -477,56 +606,132 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop22:
-	CMPQ         DX, $0x08
-	JLT          tail23
+loop33:
+	CMPQ         DX, $0x18
+	JLT          next34
 	VMOVUPS      (CX)(BX*4), Y0
-	VMOVUPS      splatc1800000rows<>+0(SB), Y1
-	VMOVUPS      splat41800000rows<>+0(SB), Y2
-	VMAXPS       Y0, Y1, Y1
-	VMINPS       Y1, Y2, Y2
-	VMOVUPS      splatbfcc422arows<>+0(SB), Y3
-	VMULPS       Y2, Y2, Y1
-	VFNMADD231PS splat3d922279rows<>+0(SB), Y1, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      splatc2aeac4frows<>+0(SB), Y1
-	VCMPPS       $0x15, Y1, Y2, Y3
-	VMAXPS       Y2, Y1, Y2
-	VMOVUPS      splat42b20000rows<>+0(SB), Y1
-	VMINPS       Y2, Y1, Y2
-	VMULPS       splat3fb8aa3brows<>+0(SB), Y2, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y1, Y2
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y1, Y2
-	VMOVUPS      splat39506967rows<>+0(SB), Y4
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y4
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y4
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y4
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y4
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VFMADD213PS  Y2, Y5, Y4
+	VMOVUPS      32(CX)(BX*4), Y1
+	VMOVUPS      64(CX)(BX*4), Y2
+	VMOVUPS      splatc1200000rows<>+0(SB), Y5
+	VMOVUPS      splat41200000rows<>+0(SB), Y6
+	VMAXPS       Y0, Y5, Y0
+	VMINPS       Y0, Y6, Y3
+	VMAXPS       Y1, Y5, Y1
+	VMINPS       Y1, Y6, Y4
+	VMAXPS       Y2, Y5, Y2
+	VMINPS       Y2, Y6, Y5
+	VMOVUPS      splatbfcc422arows<>+0(SB), Y7
+	VMULPS       Y3, Y3, Y6
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y6, Y7
+	VMULPS       Y7, Y3, Y3
+	VMOVUPS      splatbfcc422arows<>+0(SB), Y7
+	VMULPS       Y4, Y4, Y6
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y6, Y7
+	VMULPS       Y7, Y4, Y4
+	VMOVUPS      splatbfcc422arows<>+0(SB), Y7
+	VMULPS       Y5, Y5, Y6
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y6, Y7
+	VMULPS       Y7, Y5, Y5
+	VMOVUPS      splat4b40007frows<>+0(SB), Y6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y6
+	VMOVUPS      splat4b40007frows<>+0(SB), Y7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y4, Y7
+	VMOVUPS      splat4b40007frows<>+0(SB), Y8
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y5, Y8
+	VSUBPS       splat4b40007frows<>+0(SB), Y6, Y9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y9, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y9, Y3
+	VPSLLD       $0x17, Y6, Y6
+	VSUBPS       splat4b40007frows<>+0(SB), Y7, Y9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y9, Y4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y9, Y4
+	VPSLLD       $0x17, Y7, Y7
+	VSUBPS       splat4b40007frows<>+0(SB), Y8, Y9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y9, Y5
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y9, Y5
+	VPSLLD       $0x17, Y8, Y8
+	VMOVUPS      splat39506967rows<>+0(SB), Y9
+	VMOVUPS      splat39506967rows<>+0(SB), Y10
+	VMOVUPS      splat39506967rows<>+0(SB), Y11
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y5, Y11
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y5, Y11
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y5, Y11
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y5, Y11
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y5, Y11
+	VMULPS       Y3, Y3, Y12
+	VFMADD213PS  Y3, Y12, Y9
+	VMULPS       Y4, Y4, Y3
+	VFMADD213PS  Y4, Y3, Y10
+	VMULPS       Y5, Y5, Y3
+	VFMADD213PS  Y5, Y3, Y11
+	VADDPS       splat3f800000rows<>+0(SB), Y9, Y9
+	VMULPS       Y6, Y9, Y3
+	VADDPS       splat3f800000rows<>+0(SB), Y10, Y10
+	VMULPS       Y7, Y10, Y4
+	VADDPS       splat3f800000rows<>+0(SB), Y11, Y11
+	VMULPS       Y8, Y11, Y5
+	VADDPS       splat3f800000rows<>+0(SB), Y3, Y3
+	VDIVPS       Y3, Y0, Y0
 	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y2
-	VPSUBD       Y2, Y1, Y1
-	VPADDD       splat0000007frows<>+0(SB), Y2, Y2
+	VDIVPS       Y4, Y1, Y1
+	VADDPS       splat3f800000rows<>+0(SB), Y5, Y5
+	VDIVPS       Y5, Y2, Y2
+	VMOVUPS      Y0, (AX)(BX*4)
+	VMOVUPS      Y1, 32(AX)(BX*4)
+	VMOVUPS      Y2, 64(AX)(BX*4)
+	ADDQ         $0x18, BX
+	SUBQ         $0x18, DX
+	JMP          loop33
+
+next34:
+loop35:
+	CMPQ         DX, $0x08
+	JLT          next36
+	VMOVUPS      (CX)(BX*4), Y0
+	VMOVUPS      splatc1200000rows<>+0(SB), Y1
+	VMOVUPS      splat41200000rows<>+0(SB), Y2
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y2, Y1
+	VMOVUPS      splatbfcc422arows<>+0(SB), Y3
+	VMULPS       Y1, Y1, Y2
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      splat4b40007frows<>+0(SB), Y2
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y1, Y2
+	VSUBPS       splat4b40007frows<>+0(SB), Y2, Y3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y3, Y1
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y3, Y1
 	VPSLLD       $0x17, Y2, Y2
-	VPADDD       splat0000007frows<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y2, Y4, Y4
-	VMULPS       Y1, Y4, Y2
-	VANDPS       Y3, Y2, Y2
-	VADDPS       splat3f800000rows<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y0, Y0
+	VMOVUPS      splat39506967rows<>+0(SB), Y3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y4, Y3
+	VADDPS       splat3f800000rows<>+0(SB), Y3, Y3
+	VMULPS       Y2, Y3, Y1
+	VADDPS       splat3f800000rows<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)(BX*4)
 	ADDQ         $0x08, BX
 	SUBQ         $0x08, DX
-	JMP          loop22
+	JMP          loop35
 
-tail23:
+next36:
 	TESTQ DX, DX
-	JZ    end24
+	JZ    end32
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -535,262 +740,53 @@ tail23:
 	SUBQ         DI, SI
 	VMOVUPS      (SI), Y0
 	VMASKMOVPS   (CX)(BX*4), Y0, Y0
-	VMOVUPS      splatc1800000rows<>+0(SB), Y1
-	VMOVUPS      splat41800000rows<>+0(SB), Y2
-	VMAXPS       Y0, Y1, Y1
-	VMINPS       Y1, Y2, Y2
+	VMOVUPS      splatc1200000rows<>+0(SB), Y1
+	VMOVUPS      splat41200000rows<>+0(SB), Y2
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y2, Y1
 	VMOVUPS      splatbfcc422arows<>+0(SB), Y3
-	VMULPS       Y2, Y2, Y1
-	VFNMADD231PS splat3d922279rows<>+0(SB), Y1, Y3
-	VMULPS       Y3, Y2, Y2
-	VMOVUPS      splatc2aeac4frows<>+0(SB), Y1
-	VCMPPS       $0x15, Y1, Y2, Y3
-	VMAXPS       Y2, Y1, Y2
-	VMOVUPS      splat42b20000rows<>+0(SB), Y1
-	VMINPS       Y2, Y1, Y2
-	VMULPS       splat3fb8aa3brows<>+0(SB), Y2, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y1, Y2
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y1, Y2
-	VMOVUPS      splat39506967rows<>+0(SB), Y4
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y4
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y4
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y4
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y4
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y4
-	VMULPS       Y2, Y2, Y5
-	VFMADD213PS  Y2, Y5, Y4
-	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y2
-	VPSUBD       Y2, Y1, Y1
-	VPADDD       splat0000007frows<>+0(SB), Y2, Y2
+	VMULPS       Y1, Y1, Y2
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y2, Y3
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      splat4b40007frows<>+0(SB), Y2
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y1, Y2
+	VSUBPS       splat4b40007frows<>+0(SB), Y2, Y3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y3, Y1
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y3, Y1
 	VPSLLD       $0x17, Y2, Y2
-	VPADDD       splat0000007frows<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y2, Y4, Y4
-	VMULPS       Y1, Y4, Y2
-	VANDPS       Y3, Y2, Y2
-	VADDPS       splat3f800000rows<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y0, Y0
+	VMOVUPS      splat39506967rows<>+0(SB), Y3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y4, Y3
+	VADDPS       splat3f800000rows<>+0(SB), Y3, Y3
+	VMULPS       Y2, Y3, Y1
+	VADDPS       splat3f800000rows<>+0(SB), Y1, Y1
+	VDIVPS       Y1, Y0, Y0
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two25
+	JZ           two37
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two25:
+two37:
 	TESTQ   $0x00000002, DX
-	JZ      one26
+	JZ      one38
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one26:
+one38:
 	TESTQ  $0x00000001, DX
-	JZ     stored27
+	JZ     stored39
 	VMOVSS X0, (AX)
 
-stored27:
-end24:
-	VZEROUPPER
-	RET
-
-DATA splatc1800000rows<>+0(SB)/4, $0xc1800000
-DATA splatc1800000rows<>+4(SB)/4, $0xc1800000
-DATA splatc1800000rows<>+8(SB)/4, $0xc1800000
-DATA splatc1800000rows<>+12(SB)/4, $0xc1800000
-DATA splatc1800000rows<>+16(SB)/4, $0xc1800000
-DATA splatc1800000rows<>+20(SB)/4, $0xc1800000
-DATA splatc1800000rows<>+24(SB)/4, $0xc1800000
-DATA splatc1800000rows<>+28(SB)/4, $0xc1800000
-GLOBL splatc1800000rows<>(SB), RODATA|NOPTR, $32
-
-DATA splat41800000rows<>+0(SB)/4, $0x41800000
-DATA splat41800000rows<>+4(SB)/4, $0x41800000
-DATA splat41800000rows<>+8(SB)/4, $0x41800000
-DATA splat41800000rows<>+12(SB)/4, $0x41800000
-DATA splat41800000rows<>+16(SB)/4, $0x41800000
-DATA splat41800000rows<>+20(SB)/4, $0x41800000
-DATA splat41800000rows<>+24(SB)/4, $0x41800000
-DATA splat41800000rows<>+28(SB)/4, $0x41800000
-GLOBL splat41800000rows<>(SB), RODATA|NOPTR, $32
-
-DATA splatbfcc422arows<>+0(SB)/4, $0xbfcc422a
-DATA splatbfcc422arows<>+4(SB)/4, $0xbfcc422a
-DATA splatbfcc422arows<>+8(SB)/4, $0xbfcc422a
-DATA splatbfcc422arows<>+12(SB)/4, $0xbfcc422a
-DATA splatbfcc422arows<>+16(SB)/4, $0xbfcc422a
-DATA splatbfcc422arows<>+20(SB)/4, $0xbfcc422a
-DATA splatbfcc422arows<>+24(SB)/4, $0xbfcc422a
-DATA splatbfcc422arows<>+28(SB)/4, $0xbfcc422a
-GLOBL splatbfcc422arows<>(SB), RODATA|NOPTR, $32
-
-DATA splat3d922279rows<>+0(SB)/4, $0x3d922279
-DATA splat3d922279rows<>+4(SB)/4, $0x3d922279
-DATA splat3d922279rows<>+8(SB)/4, $0x3d922279
-DATA splat3d922279rows<>+12(SB)/4, $0x3d922279
-DATA splat3d922279rows<>+16(SB)/4, $0x3d922279
-DATA splat3d922279rows<>+20(SB)/4, $0x3d922279
-DATA splat3d922279rows<>+24(SB)/4, $0x3d922279
-DATA splat3d922279rows<>+28(SB)/4, $0x3d922279
-GLOBL splat3d922279rows<>(SB), RODATA|NOPTR, $32
-
-DATA splat42b20000rows<>+0(SB)/4, $0x42b20000
-DATA splat42b20000rows<>+4(SB)/4, $0x42b20000
-DATA splat42b20000rows<>+8(SB)/4, $0x42b20000
-DATA splat42b20000rows<>+12(SB)/4, $0x42b20000
-DATA splat42b20000rows<>+16(SB)/4, $0x42b20000
-DATA splat42b20000rows<>+20(SB)/4, $0x42b20000
-DATA splat42b20000rows<>+24(SB)/4, $0x42b20000
-DATA splat42b20000rows<>+28(SB)/4, $0x42b20000
-GLOBL splat42b20000rows<>(SB), RODATA|NOPTR, $32
-
-// func geluBackwardAVX2(dx []float32, x []float32, dy []float32)
-// Requires: AVX, AVX2, FMA3
-TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-72
-	MOVQ dx_base+0(FP), AX
-	MOVQ x_base+24(FP), CX
-	MOVQ dy_base+48(FP), DX
-	MOVQ x_len+32(FP), BX
-	XORQ SI, SI
-
-loop28:
-	CMPQ         BX, $0x08
-	JLT          tail29
-	VMOVUPS      (CX)(SI*4), Y0
-	VMOVUPS      splatc1200000rows<>+0(SB), Y1
-	VMOVUPS      splat41200000rows<>+0(SB), Y2
-	VMAXPS       Y0, Y1, Y1
-	VMINPS       Y1, Y2, Y2
-	VMOVUPS      splatbfcc422arows<>+0(SB), Y1
-	VMOVUPS      splat3fcc422arows<>+0(SB), Y3
-	VMULPS       Y2, Y2, Y0
-	VFNMADD231PS splat3d922279rows<>+0(SB), Y0, Y1
-	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Y0, Y3
-	VMULPS       Y2, Y3, Y3
-	VMULPS       Y1, Y2, Y0
-	VMOVUPS      splatc2aeac4frows<>+0(SB), Y1
-	VCMPPS       $0x15, Y1, Y0, Y2
-	VMAXPS       Y0, Y1, Y0
-	VMOVUPS      splat42b20000rows<>+0(SB), Y1
-	VMINPS       Y0, Y1, Y0
-	VMULPS       splat3fb8aa3brows<>+0(SB), Y0, Y1
-	VROUNDPS     $0x08, Y1, Y1
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y1, Y0
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y1, Y0
-	VMOVUPS      splat39506967rows<>+0(SB), Y4
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y0, Y4
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y0, Y4
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y0, Y4
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y0, Y4
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y0, Y4
-	VMULPS       Y0, Y0, Y5
-	VFMADD213PS  Y0, Y5, Y4
-	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y0
-	VPSUBD       Y0, Y1, Y1
-	VPADDD       splat0000007frows<>+0(SB), Y0, Y0
-	VPSLLD       $0x17, Y0, Y0
-	VPADDD       splat0000007frows<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VMULPS       Y0, Y4, Y4
-	VMULPS       Y1, Y4, Y0
-	VANDPS       Y2, Y0, Y0
-	VMOVUPS      splat3f800000rows<>+0(SB), Y2
-	VADDPS       Y2, Y0, Y1
-	VDIVPS       Y1, Y2, Y1
-	VMULPS       Y1, Y0, Y0
-	VFMADD213PS  splat3f800000rows<>+0(SB), Y3, Y0
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      (DX)(SI*4), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)(SI*4)
-	ADDQ         $0x08, SI
-	SUBQ         $0x08, BX
-	JMP          loop28
-
-tail29:
-	TESTQ BX, BX
-	JZ    end30
-
-	// A window on eight ones and eight zeros
-	LEAQ         tailMaskrows<>+32(SB), DI
-	MOVQ         BX, R8
-	SHLQ         $0x02, R8
-	SUBQ         R8, DI
-	VMOVUPS      (DI), Y0
-	VMASKMOVPS   (CX)(SI*4), Y0, Y1
-	VMOVUPS      splatc1200000rows<>+0(SB), Y2
-	VMOVUPS      splat41200000rows<>+0(SB), Y3
-	VMAXPS       Y1, Y2, Y2
-	VMINPS       Y2, Y3, Y3
-	VMOVUPS      splatbfcc422arows<>+0(SB), Y2
-	VMOVUPS      splat3fcc422arows<>+0(SB), Y4
-	VMULPS       Y3, Y3, Y1
-	VFNMADD231PS splat3d922279rows<>+0(SB), Y1, Y2
-	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Y1, Y4
-	VMULPS       Y3, Y4, Y4
-	VMULPS       Y2, Y3, Y1
-	VMOVUPS      splatc2aeac4frows<>+0(SB), Y2
-	VCMPPS       $0x15, Y2, Y1, Y3
-	VMAXPS       Y1, Y2, Y1
-	VMOVUPS      splat42b20000rows<>+0(SB), Y2
-	VMINPS       Y1, Y2, Y1
-	VMULPS       splat3fb8aa3brows<>+0(SB), Y1, Y2
-	VROUNDPS     $0x08, Y2, Y2
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y2, Y1
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y2, Y1
-	VMOVUPS      splat39506967rows<>+0(SB), Y5
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y1, Y5
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y1, Y5
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y1, Y5
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y1, Y5
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y1, Y5
-	VMULPS       Y1, Y1, Y6
-	VFMADD213PS  Y1, Y6, Y5
-	VADDPS       splat3f800000rows<>+0(SB), Y5, Y5
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y1
-	VPSUBD       Y1, Y2, Y2
-	VPADDD       splat0000007frows<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VPADDD       splat0000007frows<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VMULPS       Y1, Y5, Y5
-	VMULPS       Y2, Y5, Y1
-	VANDPS       Y3, Y1, Y1
-	VMOVUPS      splat3f800000rows<>+0(SB), Y3
-	VADDPS       Y3, Y1, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y2, Y1, Y1
-	VFMADD213PS  splat3f800000rows<>+0(SB), Y4, Y1
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   (DX)(SI*4), Y0, Y0
-	VMULPS       Y0, Y1, Y1
-	LEAQ         (AX)(SI*4), AX
-	TESTQ        $0x00000004, BX
-	JZ           two31
-	VMOVUPS      X1, (AX)
-	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, AX
-
-two31:
-	TESTQ   $0x00000002, BX
-	JZ      one32
-	VMOVLPS X1, (AX)
-	VPSRLDQ $0x08, X1, X1
-	ADDQ    $0x08, AX
-
-one32:
-	TESTQ  $0x00000001, BX
-	JZ     stored33
-	VMOVSS X1, (AX)
-
-stored33:
-end30:
+stored39:
+end32:
 	VZEROUPPER
 	RET
 
@@ -813,6 +809,229 @@ DATA splat41200000rows<>+20(SB)/4, $0x41200000
 DATA splat41200000rows<>+24(SB)/4, $0x41200000
 DATA splat41200000rows<>+28(SB)/4, $0x41200000
 GLOBL splat41200000rows<>(SB), RODATA|NOPTR, $32
+
+DATA splatbfcc422arows<>+0(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+4(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+8(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+12(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+16(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+20(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+24(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+28(SB)/4, $0xbfcc422a
+GLOBL splatbfcc422arows<>(SB), RODATA|NOPTR, $32
+
+DATA splat3d922279rows<>+0(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+4(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+8(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+12(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+16(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+20(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+24(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+28(SB)/4, $0x3d922279
+GLOBL splat3d922279rows<>(SB), RODATA|NOPTR, $32
+
+// func geluBackwardAVX2(dx []float32, x []float32, dy []float32)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ dy_base+48(FP), DX
+	MOVQ x_len+32(FP), BX
+	XORQ SI, SI
+
+loop42:
+	CMPQ         BX, $0x10
+	JLT          next43
+	VMOVUPS      (CX)(SI*4), Y0
+	VMOVUPS      32(CX)(SI*4), Y1
+	VMOVUPS      splatc1200000rows<>+0(SB), Y2
+	VMOVUPS      splat41200000rows<>+0(SB), Y3
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y3, Y0
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      splatbfcc422arows<>+0(SB), Y2
+	VMOVUPS      splat3fcc422arows<>+0(SB), Y3
+	VMULPS       Y0, Y0, Y4
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y4, Y2
+	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Y4, Y3
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      splatbfcc422arows<>+0(SB), Y0
+	VMOVUPS      splat3fcc422arows<>+0(SB), Y4
+	VMULPS       Y1, Y1, Y5
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y5, Y0
+	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Y5, Y4
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y1, Y0, Y0
+	VMOVUPS      splat4b40007frows<>+0(SB), Y1
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y1
+	VMOVUPS      splat4b40007frows<>+0(SB), Y5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y0, Y5
+	VSUBPS       splat4b40007frows<>+0(SB), Y1, Y6
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y6, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y6, Y2
+	VPSLLD       $0x17, Y1, Y1
+	VSUBPS       splat4b40007frows<>+0(SB), Y5, Y6
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y6, Y0
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y6, Y0
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      splat39506967rows<>+0(SB), Y6
+	VMOVUPS      splat39506967rows<>+0(SB), Y7
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y0, Y7
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y0, Y7
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y0, Y7
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y0, Y7
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y0, Y7
+	VMULPS       Y2, Y2, Y8
+	VFMADD213PS  Y2, Y8, Y6
+	VMULPS       Y0, Y0, Y2
+	VFMADD213PS  Y0, Y2, Y7
+	VADDPS       splat3f800000rows<>+0(SB), Y6, Y6
+	VMULPS       Y1, Y6, Y2
+	VADDPS       splat3f800000rows<>+0(SB), Y7, Y7
+	VMULPS       Y5, Y7, Y0
+	VMOVUPS      splat3f800000rows<>+0(SB), Y5
+	VADDPS       Y5, Y2, Y1
+	VDIVPS       Y1, Y5, Y1
+	VMOVUPS      splat3f800000rows<>+0(SB), Y6
+	VADDPS       Y6, Y0, Y5
+	VDIVPS       Y5, Y6, Y5
+	VMOVUPS      (DX)(SI*4), Y6
+	VMOVUPS      32(DX)(SI*4), Y7
+	VMULPS       Y1, Y2, Y2
+	VFMADD213PS  splat3f800000rows<>+0(SB), Y3, Y2
+	VMULPS       Y1, Y2, Y2
+	VMULPS       Y2, Y6, Y6
+	VMULPS       Y5, Y0, Y0
+	VFMADD213PS  splat3f800000rows<>+0(SB), Y4, Y0
+	VMULPS       Y5, Y0, Y0
+	VMULPS       Y0, Y7, Y7
+	VMOVUPS      Y6, (AX)(SI*4)
+	VMOVUPS      Y7, 32(AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, BX
+	JMP          loop42
+
+next43:
+loop44:
+	CMPQ         BX, $0x08
+	JLT          next45
+	VMOVUPS      (CX)(SI*4), Y0
+	VMOVUPS      splatc1200000rows<>+0(SB), Y1
+	VMOVUPS      splat41200000rows<>+0(SB), Y2
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y2, Y0
+	VMOVUPS      splatbfcc422arows<>+0(SB), Y1
+	VMOVUPS      splat3fcc422arows<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y3
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y3, Y1
+	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Y3, Y2
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      splat4b40007frows<>+0(SB), Y0
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y1, Y0
+	VSUBPS       splat4b40007frows<>+0(SB), Y0, Y3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y3, Y1
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y3, Y1
+	VPSLLD       $0x17, Y0, Y0
+	VMOVUPS      splat39506967rows<>+0(SB), Y3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y1, Y3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y1, Y4
+	VFMADD213PS  Y1, Y4, Y3
+	VADDPS       splat3f800000rows<>+0(SB), Y3, Y3
+	VMULPS       Y0, Y3, Y1
+	VMOVUPS      splat3f800000rows<>+0(SB), Y3
+	VADDPS       Y3, Y1, Y0
+	VDIVPS       Y0, Y3, Y0
+	VMOVUPS      (DX)(SI*4), Y3
+	VMULPS       Y0, Y1, Y1
+	VFMADD213PS  splat3f800000rows<>+0(SB), Y2, Y1
+	VMULPS       Y0, Y1, Y1
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      Y3, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JMP          loop44
+
+next45:
+	TESTQ BX, BX
+	JZ    end41
+
+	// A window on eight ones and eight zeros
+	LEAQ         tailMaskrows<>+32(SB), DI
+	MOVQ         BX, R8
+	SHLQ         $0x02, R8
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y0
+	VMASKMOVPS   (CX)(SI*4), Y0, Y1
+	VMOVUPS      splatc1200000rows<>+0(SB), Y2
+	VMOVUPS      splat41200000rows<>+0(SB), Y3
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      splatbfcc422arows<>+0(SB), Y2
+	VMOVUPS      splat3fcc422arows<>+0(SB), Y3
+	VMULPS       Y1, Y1, Y4
+	VFNMADD231PS splat3d922279rows<>+0(SB), Y4, Y2
+	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Y4, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y1, Y2, Y2
+	VMOVUPS      splat4b40007frows<>+0(SB), Y1
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y1
+	VSUBPS       splat4b40007frows<>+0(SB), Y1, Y4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y4, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y4, Y2
+	VPSLLD       $0x17, Y1, Y1
+	VMOVUPS      splat39506967rows<>+0(SB), Y4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VFMADD213PS  Y2, Y5, Y4
+	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
+	VMULPS       Y1, Y4, Y2
+	VMOVUPS      splat3f800000rows<>+0(SB), Y4
+	VADDPS       Y4, Y2, Y1
+	VDIVPS       Y1, Y4, Y1
+	VMASKMOVPS   (DX)(SI*4), Y0, Y0
+	VMULPS       Y1, Y2, Y2
+	VFMADD213PS  splat3f800000rows<>+0(SB), Y3, Y2
+	VMULPS       Y1, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	LEAQ         (AX)(SI*4), AX
+	TESTQ        $0x00000004, BX
+	JZ           two46
+	VMOVUPS      X0, (AX)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, AX
+
+two46:
+	TESTQ   $0x00000002, BX
+	JZ      one47
+	VMOVLPS X0, (AX)
+	VPSRLDQ $0x08, X0, X0
+	ADDQ    $0x08, AX
+
+one47:
+	TESTQ  $0x00000001, BX
+	JZ     stored48
+	VMOVSS X0, (AX)
+
+stored48:
+end41:
+	VZEROUPPER
+	RET
 
 DATA splat3fcc422arows<>+0(SB)/4, $0x3fcc422a
 DATA splat3fcc422arows<>+4(SB)/4, $0x3fcc422a
@@ -849,18 +1068,18 @@ TEXT ·layerNormAVX2(SB), NOSPLIT, $0-112
 	MOVQ         DX, DI
 	XORQ         R8, R8
 
-loop34:
+loop51:
 	CMPQ    DI, $0x08
-	JLT     tail35
+	JLT     next52
 	VMOVUPS (CX)(R8*4), Y2
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x08, R8
 	SUBQ    $0x08, DI
-	JMP     loop34
+	JMP     loop51
 
-tail35:
+next52:
 	TESTQ DI, DI
-	JZ    end36
+	JZ    end50
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskrows<>+32(SB), R9
@@ -870,7 +1089,7 @@ tail35:
 	VMASKMOVPS (CX)(R8*4), Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-end36:
+end50:
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VADDPS     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -882,19 +1101,19 @@ end36:
 	MOVQ       DX, DI
 	XORQ       R8, R8
 
-loop37:
+loop55:
 	CMPQ        DI, $0x08
-	JLT         tail38
+	JLT         next56
 	VMOVUPS     (CX)(R8*4), Y3
 	VSUBPS      Y1, Y3, Y3
 	VFMADD231PS Y3, Y3, Y2
 	ADDQ        $0x08, R8
 	SUBQ        $0x08, DI
-	JMP         loop37
+	JMP         loop55
 
-tail38:
+next56:
 	TESTQ DI, DI
-	JZ    end39
+	JZ    end54
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), R9
@@ -906,7 +1125,7 @@ tail38:
 	VANDPS      Y4, Y3, Y4
 	VFMADD231PS Y4, Y4, Y2
 
-end39:
+end54:
 	VPERM2F128   $0x01, Y2, Y2, Y3
 	VADDPS       Y3, Y2, Y2
 	VPERMILPS    $0x4e, Y2, Y3
@@ -921,9 +1140,9 @@ end39:
 	VDIVPS       Y2, Y0, Y0
 	XORQ         DI, DI
 
-loop40:
+loop59:
 	CMPQ        DX, $0x08
-	JLT         tail41
+	JLT         next60
 	VMOVUPS     (CX)(DI*4), Y2
 	VSUBPS      Y1, Y2, Y2
 	VMULPS      Y0, Y2, Y2
@@ -933,11 +1152,11 @@ loop40:
 	VMOVUPS     Y3, (AX)(DI*4)
 	ADDQ        $0x08, DI
 	SUBQ        $0x08, DX
-	JMP         loop40
+	JMP         loop59
 
-tail41:
+next60:
 	TESTQ DX, DX
-	JZ    end42
+	JZ    end58
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -953,25 +1172,25 @@ tail41:
 	VFMADD231PS  Y2, Y3, Y4
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two43
+	JZ           two61
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two43:
+two61:
 	TESTQ   $0x00000002, DX
-	JZ      one44
+	JZ      one62
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one44:
+one62:
 	TESTQ  $0x00000001, DX
-	JZ     stored45
+	JZ     stored63
 	VMOVSS X4, (AX)
 
-stored45:
-end42:
+stored63:
+end58:
 	VMOVSS X1, mean+104(FP)
 	VMOVSS X0, rstd+108(FP)
 	VZEROUPPER
@@ -994,9 +1213,9 @@ TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $0-152
 	MOVQ         R8, R9
 	XORQ         R10, R10
 
-loop46:
+loop66:
 	CMPQ        R9, $0x08
-	JLT         tail47
+	JLT         next67
 	VMOVUPS     (SI)(R10*4), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -1013,11 +1232,11 @@ loop46:
 	VFMADD231PS Y4, Y5, Y3
 	ADDQ        $0x08, R10
 	SUBQ        $0x08, R9
-	JMP         loop46
+	JMP         loop66
 
-tail47:
+next67:
 	TESTQ R9, R9
-	JZ    end48
+	JZ    end65
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R11
@@ -1033,53 +1252,53 @@ tail47:
 	VFMADD231PS  Y5, Y6, Y7
 	LEAQ         (CX)(R10*4), CX
 	TESTQ        $0x00000004, R9
-	JZ           two49
+	JZ           two68
 	VMOVUPS      X7, (CX)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, CX
 
-two49:
+two68:
 	TESTQ   $0x00000002, R9
-	JZ      one50
+	JZ      one69
 	VMOVLPS X7, (CX)
 	VPSRLDQ $0x08, X7, X7
 	ADDQ    $0x08, CX
 
-one50:
+one69:
 	TESTQ  $0x00000001, R9
-	JZ     stored51
+	JZ     stored70
 	VMOVSS X7, (CX)
 
-stored51:
+stored70:
 	VMASKMOVPS   (DX)(R10*4), Y4, Y7
 	VADDPS       Y6, Y7, Y7
 	LEAQ         (DX)(R10*4), CX
 	TESTQ        $0x00000004, R9
-	JZ           two52
+	JZ           two71
 	VMOVUPS      X7, (CX)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, CX
 
-two52:
+two71:
 	TESTQ   $0x00000002, R9
-	JZ      one53
+	JZ      one72
 	VMOVLPS X7, (CX)
 	VPSRLDQ $0x08, X7, X7
 	ADDQ    $0x08, CX
 
-one53:
+one72:
 	TESTQ  $0x00000001, R9
-	JZ     stored54
+	JZ     stored73
 	VMOVSS X7, (CX)
 
-stored54:
+stored73:
 	VMASKMOVPS  (DI)(R10*4), Y4, Y7
 	VMULPS      Y7, Y6, Y6
 	VADDPS      Y6, Y2, Y2
 	VANDPS      Y5, Y4, Y5
 	VFMADD231PS Y5, Y6, Y3
 
-end48:
+end65:
 	VXORPS       Y4, Y4, Y4
 	VCVTSI2SSQ   R8, X4, X4
 	VBROADCASTSS X4, Y4
@@ -1100,9 +1319,9 @@ end48:
 	MOVQ         R8, CX
 	XORQ         DX, DX
 
-loop55:
+loop76:
 	CMPQ         CX, $0x08
-	JLT          tail56
+	JLT          next77
 	VMOVUPS      (SI)(DX*4), Y4
 	VSUBPS       Y0, Y4, Y4
 	VMULPS       Y1, Y4, Y4
@@ -1116,11 +1335,11 @@ loop55:
 	VMOVUPS      Y4, (AX)(DX*4)
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop55
+	JMP          loop76
 
-tail56:
+next77:
 	TESTQ CX, CX
-	JZ    end57
+	JZ    end75
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -1140,25 +1359,25 @@ tail56:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two58
+	JZ           two78
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two58:
+two78:
 	TESTQ   $0x00000002, CX
-	JZ      one59
+	JZ      one79
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one59:
+one79:
 	TESTQ  $0x00000001, CX
-	JZ     stored60
+	JZ     stored80
 	VMOVSS X2, (AX)
 
-stored60:
-end57:
+stored80:
+end75:
 	VZEROUPPER
 	RET
 
@@ -1170,20 +1389,20 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop61:
+loop83:
 	CMPQ    DX, $0x08
-	JLT     tail62
+	JLT     next84
 	VMOVUPS (CX)(BX*4), Y0
 	VMOVUPS (AX)(BX*4), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)(BX*4)
 	ADDQ    $0x08, BX
 	SUBQ    $0x08, DX
-	JMP     loop61
+	JMP     loop83
 
-tail62:
+next84:
 	TESTQ DX, DX
-	JZ    end63
+	JZ    end82
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -1196,25 +1415,25 @@ tail62:
 	VADDPS       Y0, Y1, Y1
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two64
+	JZ           two85
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two64:
+two85:
 	TESTQ   $0x00000002, DX
-	JZ      one65
+	JZ      one86
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one65:
+one86:
 	TESTQ  $0x00000001, DX
-	JZ     stored66
+	JZ     stored87
 	VMOVSS X1, (AX)
 
-stored66:
-end63:
+stored87:
+end82:
 	VZEROUPPER
 	RET
 
@@ -1227,20 +1446,20 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	MOVQ         x_len+40(FP), DX
 	XORQ         BX, BX
 
-loop67:
+loop90:
 	CMPQ        DX, $0x08
-	JLT         tail68
+	JLT         next91
 	VMOVUPS     (AX)(BX*4), Y1
 	VMOVUPS     (CX)(BX*4), Y2
 	VFMADD231PS Y2, Y0, Y1
 	VMOVUPS     Y1, (AX)(BX*4)
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop67
+	JMP         loop90
 
-tail68:
+next91:
 	TESTQ DX, DX
-	JZ    end69
+	JZ    end89
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -1253,25 +1472,25 @@ tail68:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two70
+	JZ           two92
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two70:
+two92:
 	TESTQ   $0x00000002, DX
-	JZ      one71
+	JZ      one93
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one71:
+one93:
 	TESTQ  $0x00000001, DX
-	JZ     stored72
+	JZ     stored94
 	VMOVSS X2, (AX)
 
-stored72:
-end69:
+stored94:
+end89:
 	VZEROUPPER
 	RET
 
@@ -1283,19 +1502,19 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Y0
 	XORQ         DX, DX
 
-loop73:
+loop97:
 	CMPQ    CX, $0x08
-	JLT     tail74
+	JLT     next98
 	VMOVUPS (AX)(DX*4), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS Y1, (AX)(DX*4)
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JMP     loop73
+	JMP     loop97
 
-tail74:
+next98:
 	TESTQ CX, CX
-	JZ    end75
+	JZ    end96
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -1307,25 +1526,25 @@ tail74:
 	VMULPS       Y0, Y1, Y1
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two76
+	JZ           two99
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two76:
+two99:
 	TESTQ   $0x00000002, CX
-	JZ      one77
+	JZ      one100
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one77:
+one100:
 	TESTQ  $0x00000001, CX
-	JZ     stored78
+	JZ     stored101
 	VMOVSS X1, (AX)
 
-stored78:
-end75:
+stored101:
+end96:
 	VZEROUPPER
 	RET
 
@@ -1340,9 +1559,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four79:
+four102:
 	CMPQ        DX, $0x20
-	JLT         rest80
+	JLT         rest103
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	VMOVUPS     32(AX), Y4
@@ -1354,24 +1573,24 @@ four79:
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	SUBQ        $0x20, DX
-	JMP         four79
+	JMP         four102
 
-rest80:
+rest103:
 	XORQ BX, BX
 
-loop81:
+loop106:
 	CMPQ        DX, $0x08
-	JLT         tail82
+	JLT         next107
 	VMOVUPS     (AX)(BX*4), Y4
 	VMOVUPS     (CX)(BX*4), Y5
 	VFMADD231PS Y5, Y4, Y0
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop81
+	JMP         loop106
 
-tail82:
+next107:
 	TESTQ DX, DX
-	JZ    end83
+	JZ    end105
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), SI
@@ -1382,7 +1601,7 @@ tail82:
 	VMASKMOVPS  (CX)(BX*4), Y4, Y4
 	VFMADD231PS Y4, Y5, Y0
 
-end83:
+end105:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y2, Y0, Y0
@@ -1406,9 +1625,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four84:
+four108:
 	CMPQ        CX, $0x10
-	JLT         rest85
+	JLT         rest109
 	VCVTPS2PD   (AX), Y4
 	VFMADD231PD Y4, Y4, Y0
 	VCVTPS2PD   16(AX), Y4
@@ -1419,14 +1638,14 @@ four84:
 	VFMADD231PD Y4, Y4, Y3
 	ADDQ        $0x00000040, AX
 	SUBQ        $0x10, CX
-	JMP         four84
+	JMP         four108
 
-rest85:
+rest109:
 	XORQ DX, DX
 
-loop86:
+loop112:
 	CMPQ         CX, $0x08
-	JLT          tail87
+	JLT          next113
 	VMOVUPS      (AX)(DX*4), Y4
 	VEXTRACTF128 $0x01, Y4, X5
 	VCVTPS2PD    X4, Y4
@@ -1435,11 +1654,11 @@ loop86:
 	VFMADD231PD  Y5, Y5, Y1
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop86
+	JMP          loop112
 
-tail87:
+next113:
 	TESTQ CX, CX
-	JZ    end88
+	JZ    end111
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -1453,7 +1672,7 @@ tail87:
 	VFMADD231PD  Y4, Y4, Y0
 	VFMADD231PD  Y5, Y5, Y1
 
-end88:
+end111:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -1484,9 +1703,9 @@ TEXT ·adamWAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Y7
 	XORQ         DI, DI
 
-loop89:
+loop116:
 	CMPQ         SI, $0x08
-	JLT          tail90
+	JLT          next117
 	VMOVUPS      (CX)(DI*4), Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      (DX)(DI*4), Y9
@@ -1507,11 +1726,11 @@ loop89:
 	VMOVUPS      Y11, (AX)(DI*4)
 	ADDQ         $0x08, DI
 	SUBQ         $0x08, SI
-	JMP          loop89
+	JMP          loop116
 
-tail90:
+next117:
 	TESTQ SI, SI
-	JZ    end91
+	JZ    end115
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -1536,64 +1755,64 @@ tail90:
 	VFNMADD231PS Y7, Y3, Y4
 	LEAQ         (DX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two92
+	JZ           two118
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-two92:
+two118:
 	TESTQ   $0x00000002, SI
-	JZ      one93
+	JZ      one119
 	VMOVLPS X0, (CX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, CX
 
-one93:
+one119:
 	TESTQ  $0x00000001, SI
-	JZ     stored94
+	JZ     stored120
 	VMOVSS X0, (CX)
 
-stored94:
+stored120:
 	LEAQ         (BX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two95
+	JZ           two121
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-two95:
+two121:
 	TESTQ   $0x00000002, SI
-	JZ      one96
+	JZ      one122
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, CX
 
-one96:
+one122:
 	TESTQ  $0x00000001, SI
-	JZ     stored97
+	JZ     stored123
 	VMOVSS X2, (CX)
 
-stored97:
+stored123:
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, SI
-	JZ           two98
+	JZ           two124
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two98:
+two124:
 	TESTQ   $0x00000002, SI
-	JZ      one99
+	JZ      one125
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one99:
+one125:
 	TESTQ  $0x00000001, SI
-	JZ     stored100
+	JZ     stored126
 	VMOVSS X4, (AX)
 
-stored100:
-end91:
+stored126:
+end115:
 	VZEROUPPER
 	RET

@@ -9,8 +9,7 @@ import "math"
 // in two parts (Cody and Waite 1980), |r| <= ln(2)/2; exp(r) = 1 + r + r*r*p(r) with the coefficients of Moshier's
 // Cephes library (expf), whose relative error is below 2e-7.
 const (
-	expMax = 88.72284   // the largest x whose exponential is finite
-	expMin = -87.336544 // the smallest x whose exponential is a normal number; below it the result is 0
+	expMin = -88 // here n is -127, for which the factor below is 0
 	log2E  = 1.44269504088896341
 	ln2Hi  = 0.693359375
 	ln2Lo  = -2.12194440e-4
@@ -20,42 +19,35 @@ const (
 	expP3  = 4.1665795894e-2
 	expP4  = 1.6666665459e-1
 	expP5  = 5.0000001201e-1
-	// Adding and subtracting 1.5*2^23 rounds a float32 below 2^22 to an integer, which then stands in the low bits.
-	roundMagic = 12582912
+	// Adding 1.5*2^23 rounds a small float32 to an integer, which then stands in its low bits; 127 more make it the
+	// exponent of 2^n.
+	expShift = 12582912 + 127
 )
 
 // Constants of GELU: gelu(x) = x * sigmoid(2u) with 2u = x * (geluA + geluB*x*x), and (2u)' = geluA + 3*geluB*x*x.
+// Beyond geluClamp the result is 0 or x and the derivative 0 or 1 to float32, while exp(2u) is still finite and normal.
 const (
-	geluA = 1.5957691216057308   // 2*sqrt(2/pi)
-	geluB = 0.071354816272600246 // 2*sqrt(2/pi) * 0.044715
-	// Beyond these the sigmoid is 0 or 1 to float32 in the forward pass (whatever x*x*x would overflow to), and the
-	// derivative is 0 or 1 while exp(2u) is still finite.
-	geluClamp         = 16
-	geluBackwardClamp = 10
+	geluA     = 1.5957691216057308   // 2*sqrt(2/pi)
+	geluB     = 0.071354816272600246 // 2*sqrt(2/pi) * 0.044715
+	geluClamp = 10
 )
 
-// exp32 returns exp(x): 0 below expMin, +Inf above expMax, NaN for NaN.
+// exp32 returns exp(x) for x up to 88 or NaN. Results below the normal numbers may be 0 or lose precision.
 func exp32(x float32) float32 {
-	if x > expMax {
-		return float32(math.Inf(1))
-	}
 	if x < expMin {
 		return 0
 	}
-	t := float32(x*log2E) + roundMagic
-	n := int32(math.Float32bits(t)) - 0x4b400000
-	t -= roundMagic
-	r := x - float32(t*ln2Hi)
-	r -= float32(t * ln2Lo)
+	shifted := float32(x*log2E) + expShift
+	n := shifted - expShift
+	r := x - float32(n*ln2Hi)
+	r -= float32(n * ln2Lo)
 	p := float32(expP0*r) + expP1
 	p = float32(p*r) + expP2
 	p = float32(p*r) + expP3
 	p = float32(p*r) + expP4
 	p = float32(p*r) + expP5
 	p = float32(p*float32(r*r)) + r + 1
-	// In two factors, because 2^128 is no float32 while p*2^128 may be one.
-	half := n >> 1
-	return p * math.Float32frombits(uint32(half+127)<<23) * math.Float32frombits(uint32(n-half+127)<<23)
+	return p * math.Float32frombits(math.Float32bits(shifted)<<23)
 }
 
 func maxGeneric(x []float32) float32 {
@@ -87,34 +79,40 @@ func softmaxGeneric(dst, x []float32) {
 	scaleGeneric(dst, 1/sum)
 }
 
-func clamp(x, limit float32) float32 {
-	if x > limit {
-		return limit
+// clamped returns x within [-geluClamp, geluClamp]; NaN stays.
+func clamped(x float32) float32 {
+	if x > geluClamp {
+		return geluClamp
 	}
-	if x < -limit {
-		return -limit
+	if x < -geluClamp {
+		return -geluClamp
 	}
 	return x
 }
 
 func geluGeneric(dst, x []float32) {
+	dst = dst[:len(x)]
 	for i, v := range x {
-		w := clamp(v, geluClamp)
+		w := clamped(v)
 		u := float32(w * (geluA + float32(geluB*float32(w*w))))
+		if v < w {
+			v = w // the sigmoid no longer shrinks
+		}
 		dst[i] = v / (1 + exp32(-u))
 	}
 }
 
 func geluBackwardGeneric(dx, x, dy []float32) {
+	dx, dy = dx[:len(x)], dy[:len(x)]
 	for i, v := range x {
-		w := clamp(v, geluBackwardClamp)
-		w2 := float32(w * w)
-		u := float32(w * (geluA + float32(geluB*w2)))
+		w := clamped(v)
+		square := float32(w * w)
+		u := float32(w * (geluA + float32(geluB*square)))
+		slope := float32(w * (geluA + float32(3*geluB*square)))
 		e := exp32(-u)
 		s := 1 / (1 + e)
-		slope := geluA + float32(3*geluB*w2)
 		// sigmoid' = s*(1-s), and 1-s = e*s without cancellation.
-		dx[i] = dy[i] * float32(s*(1+float32(float32(w*slope)*float32(e*s))))
+		dx[i] = dy[i] * float32(s*(1+float32(slope*float32(e*s))))
 	}
 }
 

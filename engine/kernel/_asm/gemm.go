@@ -33,7 +33,7 @@ type panel struct {
 func gemmPanel() {
 	function("gemmPanelAVX2", "func(m, n, k int, a *float32, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)",
 		"gemmPanelAVX2 computes C[m, n] = A*B, or += if add is set, with n at most 16; element (i, p) of A is a[i*stepRow+p*stepK].")
-	n := Load(Param("n"), GP64()).(reg.GPVirtual)
+	n := loadWord("n")
 	classes := []columns{{"full", 2, false}, {"wide", 1, true}, {"half", 1, false}, {"narrow", 0, true}}
 	CMPQ(n, Imm(16))
 	JEQ(LabelRef("full"))
@@ -44,9 +44,9 @@ func gemmPanel() {
 	for _, class := range classes {
 		Label(class.name)
 		p := panel{columns: class}
-		p.a = Load(Param("a"), GP64()).(reg.GPVirtual)
-		p.c = Load(Param("c"), GP64()).(reg.GPVirtual)
-		p.m = Load(Param("m"), GP64()).(reg.GPVirtual)
+		p.a = loadWord("a")
+		p.c = loadWord("c")
+		p.m = loadWord("m")
 		p.stepRow, p.stepK = loadBytes("stepRow"), loadBytes("stepK")
 		p.ldb, p.ldc = loadBytes("ldb"), loadBytes("ldc")
 		if class.partial {
@@ -61,9 +61,12 @@ func gemmPanel() {
 	}
 }
 
+// loadWord loads a pointer or a number.
+func loadWord(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+
 // loadBytes loads a distance in elements and makes it one in bytes.
 func loadBytes(name string) reg.GPVirtual {
-	r := Load(Param(name), GP64()).(reg.GPVirtual)
+	r := loadWord(name)
 	SHLQ(Imm(2), r)
 	return r
 }
@@ -72,7 +75,7 @@ func (p *panel) label(what string, rows int) string { return p.name + what + ito
 
 // rest returns the number of columns in the partial vector.
 func (p *panel) rest() reg.GPVirtual {
-	r := Load(Param("n"), GP64()).(reg.GPVirtual)
+	r := loadWord("n")
 	if p.whole > 0 {
 		SUBQ(Imm(uint64(8*p.whole)), r)
 	}
@@ -157,8 +160,8 @@ func (p *panel) tile(rows int) {
 	a := GP64()
 	MOVQ(p.a, a)
 	a3 := third(rows, a, p.stepRow)
-	b := Load(Param("b"), GP64()).(reg.GPVirtual)
-	k := Load(Param("k"), GP64()).(reg.GPVirtual)
+	b := loadWord("b")
+	k := loadWord("k")
 	step := func() {
 		var bv []reg.VecVirtual
 		for v := range vectors {
@@ -208,78 +211,185 @@ func (p *panel) load(v int, at Mem, dst reg.VecVirtual) {
 	}
 }
 
+// strip is up to eight rows of a matrix, read in blocks of eight columns. Its pointers move along.
+type strip struct {
+	b0, b3, b6, ldb reg.GPVirtual // rows 0, 3 and 6; the distance in bytes
+	rows, k         reg.GPVirtual // k counts the columns that remain
+}
+
+func newStrip(b0, ldb, rows, k reg.GPVirtual) *strip {
+	b3 := third(4, b0, ldb)
+	return &strip{b0, b3, third(4, b3, ldb), ldb, rows, k}
+}
+
+func (s *strip) row(j int) Mem {
+	if j >= 6 {
+		return row(j-6, s.b6, s.b6, s.ldb)
+	}
+	return row(j, s.b0, s.b3, s.ldb)
+}
+
+// walk gives use every column in ascending order, as a vector of the rows' elements with zeros for missing rows. After
+// each whole block it calls next.
+func (s *strip) walk(use func(p int, column reg.VecVirtual), next func()) {
+	some, end := label("some"), label("walked")
+	CMPQ(s.rows, Imm(8))
+	JNE(LabelRef(some))
+	s.blocks(true, end, use, next)
+	Label(some)
+	s.blocks(false, end, use, next)
+	Label(end)
+}
+
+// blocks walks over strips with or without all eight rows.
+func (s *strip) blocks(whole bool, end string, use func(p int, column reg.VecVirtual), next func()) {
+	loop, tail := label("block"), label("columns")
+	Label(loop)
+	CMPQ(s.k, Imm(8))
+	JLT(LabelRef(tail))
+	for p, column := range transpose(s.load(whole, nil)) {
+		use(p, column)
+	}
+	next()
+	for _, b := range []reg.GPVirtual{s.b0, s.b3, s.b6} {
+		ADDQ(Imm(32), b)
+	}
+	SUBQ(Imm(8), s.k)
+	JMP(LabelRef(loop))
+	Label(tail)
+	TESTQ(s.k, s.k)
+	JZ(LabelRef(end))
+	mask := tailMask(s.k)
+	for p, column := range transpose(s.load(whole, &mask)) {
+		if p > 0 {
+			CMPQ(s.k, Imm(uint64(p)))
+			JLE(LabelRef(end))
+		}
+		use(p, column)
+	}
+	JMP(LabelRef(end))
+}
+
+// load reads a block, or the part of it that the mask allows.
+func (s *strip) load(whole bool, mask *reg.VecVirtual) []reg.VecVirtual {
+	loaded := label("loaded")
+	v := make([]reg.VecVirtual, 8)
+	for j := range v {
+		v[j] = YMM()
+		if !whole {
+			VXORPS(v[j], v[j], v[j])
+		}
+	}
+	for j := range v {
+		if !whole && j > 0 {
+			CMPQ(s.rows, Imm(uint64(j)))
+			JLE(LabelRef(loaded))
+		}
+		if mask == nil {
+			VMOVUPS(s.row(j), v[j])
+		} else {
+			VMASKMOVPS(s.row(j), *mask, v[j])
+		}
+	}
+	Label(loaded)
+	return v
+}
+
 // pack writes the transposition of up to eight rows into a panel of B.
 func pack() {
 	function("pack8AVX2", "func(dst *float32, b *float32, ldb, rows, k int)",
 		"pack8AVX2 sets dst[p*16+j] = b[j*ldb+p] for j < rows, at most 8, and p < k; up to column 8 it may write zeros.")
-	dst := Load(Param("dst"), GP64()).(reg.GPVirtual)
-	b0 := Load(Param("b"), GP64()).(reg.GPVirtual)
-	ldb := loadBytes("ldb")
-	rows := Load(Param("rows"), GP64()).(reg.GPVirtual)
-	k := Load(Param("k"), GP64()).(reg.GPVirtual)
-	b3 := third(4, b0, ldb)
-	b6 := third(4, b3, ldb)
-	address := func(j int) Mem {
-		if j >= 6 {
-			return row(j-6, b6, b6, ldb)
-		}
-		return row(j, b0, b3, ldb)
-	}
-	// block transposes eight by eight. Without a mask it reads eight elements of a row, with one those it allows and
-	// writes as many rows.
-	block := func(whole bool, mask *reg.VecVirtual, name string) {
-		v := make([]reg.VecVirtual, 8)
-		for j := range v {
-			v[j] = YMM()
-			if !whole {
-				VXORPS(v[j], v[j], v[j])
-			}
-		}
-		for j := range v {
-			if !whole && j > 0 {
-				CMPQ(rows, Imm(uint64(j)))
-				JLE(LabelRef(name + "loaded"))
-			}
-			if mask == nil {
-				VMOVUPS(address(j), v[j])
-			} else {
-				VMASKMOVPS(address(j), *mask, v[j])
-			}
-		}
-		Label(name + "loaded")
-		for p, out := range transpose(v) {
-			if mask != nil && p > 0 {
-				CMPQ(k, Imm(uint64(p)))
-				JLE(LabelRef("done"))
-			}
-			VMOVUPS(out, Mem{Base: dst, Disp: 64 * p})
-		}
-		if mask != nil {
-			JMP(LabelRef("done"))
-		}
-	}
-	loop := func(whole bool, name string) {
-		Label(name)
-		CMPQ(k, Imm(8))
-		JLT(LabelRef(name + "tail"))
-		block(whole, nil, name)
-		ADDQ(U32(8*64), dst)
-		for _, b := range []reg.GPVirtual{b0, b3, b6} {
-			ADDQ(Imm(32), b)
-		}
-		SUBQ(Imm(8), k)
-		JMP(LabelRef(name))
-		Label(name + "tail")
-		TESTQ(k, k)
-		JZ(LabelRef("done"))
-		mask := tailMask(k)
-		block(whole, &mask, name+"tail")
-	}
+	dst, b := loadWord("dst"), loadWord("b")
+	s := newStrip(b, loadBytes("ldb"), loadWord("rows"), loadWord("k"))
+	s.walk(func(p int, column reg.VecVirtual) {
+		VMOVUPS(column, Mem{Base: dst, Disp: 64 * p})
+	}, func() { ADDQ(U32(8*64), dst) })
+	leave()
+}
+
+// rowByRows writes the product of one row with a transposed B: eight of its rows at a time, turned in registers.
+func rowByRows() {
+	function("rowByRowsAVX2", "func(n, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool)",
+		"rowByRowsAVX2 sets c[j] to the sum over p < k of a[p*stepK]*b[j*ldb+p] for j < n, added to c[j] if add is set.")
+	n, stepK, ldb := loadWord("n"), loadBytes("stepK"), loadBytes("ldb")
+	b, c := loadWord("b"), loadWord("c")
+	Label("strip")
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	rows := GP64()
+	MOVQ(U32(8), rows)
+	CMPQ(n, rows)
+	CMOVQLT(n, rows)
+	total := YMM()
+	VXORPS(total, total, total)
+	add := Load(Param("add"), GP8()).(reg.GPVirtual)
+	TESTB(add, add)
+	JZ(LabelRef("begin"))
+	mask := tailMask(rows)
+	VMASKMOVPS(Mem{Base: c}, mask, total)
+	Label("begin")
+	b0, a := GP64(), loadWord("a")
+	MOVQ(b, b0)
+	newStrip(b0, ldb, rows, loadWord("k")).walk(func(_ int, column reg.VecVirtual) {
+		x := YMM()
+		VBROADCASTSS(Mem{Base: a}, x)
+		VFMADD231PS(column, x, total)
+		ADDQ(stepK, a)
+	}, func() {})
 	CMPQ(rows, Imm(8))
-	JNE(LabelRef("some"))
-	loop(true, "all")
-	loop(false, "some")
+	JNE(LabelRef("last"))
+	VMOVUPS(total, Mem{Base: c})
+	ADDQ(Imm(32), c)
+	LEAQ(Mem{Base: b, Index: ldb, Scale: 8}, b)
+	SUBQ(Imm(8), n)
+	JMP(LabelRef("strip"))
+	Label("last")
+	storePartial(total, Mem{Base: c}, rows)
 	Label("done")
+	leave()
+}
+
+// rowByColumns writes the product of one row with whole groups of B's columns: many sums at once, where a tile of one row
+// would wait for each addition.
+func rowByColumns() {
+	function("rowByColumnsAVX2", "func(n, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool)",
+		"rowByColumnsAVX2 sets c[j] to the sum over p < k of a[p*stepK]*b[p*ldb+j] for j < n, a multiple of 16, added to c[j] if add is set.")
+	n, stepK, ldb := loadWord("n"), loadBytes("stepK"), loadBytes("ldb")
+	b, c := loadWord("b"), loadWord("c")
+	for _, wide := range []int{8, 4, 2} {
+		name := "by" + itoa(8*wide)
+		Label(name)
+		CMPQ(n, Imm(uint64(8*wide)))
+		JLT(LabelRef(name + "done"))
+		total := zeros(wide)
+		add := Load(Param("add"), GP8()).(reg.GPVirtual)
+		TESTB(add, add)
+		JZ(LabelRef(name + "begin"))
+		for j, t := range total {
+			VMOVUPS(Mem{Base: c, Disp: 32 * j}, t)
+		}
+		Label(name + "begin")
+		a, k, row := loadWord("a"), loadWord("k"), GP64()
+		MOVQ(b, row)
+		Label(name + "k")
+		x := YMM()
+		VBROADCASTSS(Mem{Base: a}, x)
+		for j, t := range total {
+			VFMADD231PS(Mem{Base: row, Disp: 32 * j}, x, t)
+		}
+		ADDQ(stepK, a)
+		ADDQ(ldb, row)
+		DECQ(k)
+		JNZ(LabelRef(name + "k"))
+		for j, t := range total {
+			VMOVUPS(t, Mem{Base: c, Disp: 32 * j})
+		}
+		ADDQ(U32(uint32(32*wide)), b)
+		ADDQ(U32(uint32(32*wide)), c)
+		SUBQ(Imm(uint64(8*wide)), n)
+		JMP(LabelRef(name))
+		Label(name + "done")
+	}
 	leave()
 }
 

@@ -22,6 +22,8 @@ func main() {
 	case "gemm":
 		gemmPanel()
 		pack()
+		rowByRows()
+		rowByColumns()
 		peak()
 	case "rows":
 		rows()

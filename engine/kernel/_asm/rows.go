@@ -27,60 +27,94 @@ func rows() {
 	adamW()
 }
 
-// vectors walks over n elements, eight at a time and then, under a mask, the one to seven that are left.
+// group is one vector or several that are worked on side by side, because the processor's scheduler is too small to
+// overlap long computations of successive rounds by itself.
+type group []reg.VecVirtual
+
+// vectors is one round of a walk over n elements.
 type vectors struct {
+	wide int           // vectors in this round
 	n    reg.GPVirtual // elements that remain
 	i    reg.GPVirtual // elements done; index of all operands
 	mask reg.VecVirtual
-	tail bool
+	tail bool // less than a vector, under the mask
 }
 
-// each writes the loop. body is written twice: for eight elements and for the rest.
-func each(n reg.GPVirtual, body func(w *vectors)) {
-	loop, tail, end := label("loop"), label("tail"), label("end")
+// each writes the walk: rounds of wide vectors, then of one, then the one to seven elements that are left. body is
+// written once for each of these.
+func each(n reg.GPVirtual, wide int, body func(w *vectors)) {
+	tail, end := label("tail"), label("end")
 	left, i := GP64(), GP64()
 	MOVQ(n, left)
 	XORQ(i, i)
-	Label(loop)
-	CMPQ(left, Imm(8))
-	JLT(LabelRef(tail))
-	body(&vectors{n: left, i: i})
-	ADDQ(Imm(8), i)
-	SUBQ(Imm(8), left)
-	JMP(LabelRef(loop))
+	rounds := func(wide int) {
+		loop, next := label("loop"), label("next")
+		Label(loop)
+		CMPQ(left, Imm(uint64(8*wide)))
+		JLT(LabelRef(next))
+		body(&vectors{wide: wide, n: left, i: i})
+		ADDQ(Imm(uint64(8*wide)), i)
+		SUBQ(Imm(uint64(8*wide)), left)
+		JMP(LabelRef(loop))
+		Label(next)
+	}
+	rounds(wide)
+	if wide > 1 {
+		rounds(1)
+	}
 	Label(tail)
 	TESTQ(left, left)
 	JZ(LabelRef(end))
-	body(&vectors{n: left, i: i, mask: tailMask(left), tail: true})
+	body(&vectors{wide: 1, n: left, i: i, mask: tailMask(left), tail: true})
 	Label(end)
 }
 
-func (w *vectors) at(base reg.GPVirtual) Mem { return Mem{Base: base, Index: w.i, Scale: 4} }
-
-// load reads the next elements; beyond the last one it gives zeros.
-func (w *vectors) load(base reg.GPVirtual) reg.VecVirtual {
-	v := YMM()
-	if w.tail {
-		VMASKMOVPS(w.at(base), w.mask, v)
-	} else {
-		VMOVUPS(w.at(base), v)
-	}
-	return v
+func (w *vectors) at(base reg.GPVirtual, j int) Mem {
+	return Mem{Base: base, Index: w.i, Scale: 4, Disp: 32 * j}
 }
+
+// group returns registers for the vectors of this round.
+func (w *vectors) group() group {
+	g := make(group, w.wide)
+	for j := range g {
+		g[j] = YMM()
+	}
+	return g
+}
+
+// all reads the next elements; beyond the last one it gives zeros.
+func (w *vectors) all(base reg.GPVirtual) group {
+	g := w.group()
+	for j, v := range g {
+		if w.tail {
+			VMASKMOVPS(w.at(base, j), w.mask, v)
+		} else {
+			VMOVUPS(w.at(base, j), v)
+		}
+	}
+	return g
+}
+
+// load is all for rounds of one vector.
+func (w *vectors) load(base reg.GPVirtual) reg.VecVirtual { return w.all(base)[0] }
 
 // store writes the elements; v is lost.
-func (w *vectors) store(v reg.VecVirtual, base reg.GPVirtual) {
-	if w.tail {
-		storePartial(v, w.at(base), w.n)
-	} else {
-		VMOVUPS(v, w.at(base))
+func (w *vectors) store(base reg.GPVirtual, g ...reg.VecVirtual) {
+	for j, v := range g {
+		if w.tail {
+			storePartial(v, w.at(base, j), w.n)
+		} else {
+			VMOVUPS(v, w.at(base, j))
+		}
 	}
 }
 
-// only keeps v where there are elements and puts zeros elsewhere.
-func (w *vectors) only(v reg.VecVirtual) {
-	if w.tail {
-		VANDPS(v, w.mask, v)
+// only keeps the elements and puts zeros elsewhere.
+func (w *vectors) only(g ...reg.VecVirtual) {
+	for _, v := range g {
+		if w.tail {
+			VANDPS(v, w.mask, v)
+		}
 	}
 }
 
@@ -140,47 +174,44 @@ func fold(v reg.VecVirtual, op func(a, b, dst Op)) {
 func sum(a, b, dst Op)  { VADDPS(a, b, dst) }
 func most(a, b, dst Op) { VMAXPS(a, b, dst) }
 
-// exp replaces x by exp(x), as exp32 in rows_generic.go describes. If x is known to be at most 0, one factor suffices for
-// 2^n. The minimum and maximum take x as their last source, which is the one they return for NaN.
-func exp(x reg.VecVirtual, nonPositive bool) {
-	lowest, kept := constant(-87.336544), YMM()
-	VCMPPS(U8(0x15), lowest, x, kept) // not less than, or NaN
-	VMAXPS(x, lowest, x)
-	if !nonPositive {
-		highest := constant(89)
-		VMINPS(x, highest, x)
-	}
-	n := YMM()
-	VMULPS(splat(math.Log2E), x, n)
-	VROUNDPS(Imm(8), n, n)
-	VFNMADD231PS(splat(0.693359375), n, x)
-	VFNMADD231PS(splat(-2.12194440e-4), n, x)
-	p := constant(1.9875691500e-4)
-	for _, c := range []float32{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
-		VFMADD213PS(splat(c), x, p)
-	}
-	square := YMM()
-	VMULPS(x, x, square)
-	VFMADD213PS(x, square, p)
-	VADDPS(splat(1), p, p)
-	VCVTPS2DQ(n, n)
-	bias := splat(math.Float32frombits(127))
-	if nonPositive {
-		VPADDD(bias, n, n)
-		VPSLLD(Imm(23), n, n)
-		VMULPS(n, p, x)
-	} else {
-		half := YMM()
-		VPSRAD(Imm(1), n, half)
-		VPSUBD(half, n, n)
-		for _, part := range []reg.VecVirtual{half, n} {
-			VPADDD(bias, part, part)
-			VPSLLD(Imm(23), part, part)
+// exp replaces x, at most 88, by exp(x), as exp32 in rows_generic.go describes. Unless bounded, x may be less than -88.
+// The maximum takes x as its last source, which is the one it returns for NaN.
+func exp(x group, bounded bool) {
+	if !bounded {
+		lowest := constant(-88)
+		for _, x := range x {
+			VMAXPS(x, lowest, x)
 		}
-		VMULPS(half, p, p)
-		VMULPS(n, p, x)
 	}
-	VANDPS(kept, x, x)
+	shifted, p, square := make(group, len(x)), make(group, len(x)), make(group, len(x))
+	for j, x := range x {
+		shifted[j] = constant(12582912 + 127)
+		VFMADD231PS(splat(math.Log2E), x, shifted[j])
+	}
+	for j, x := range x {
+		n := YMM()
+		VSUBPS(splat(12582912+127), shifted[j], n)
+		VFNMADD231PS(splat(0.693359375), n, x)
+		VFNMADD231PS(splat(-2.12194440e-4), n, x)
+		VPSLLD(Imm(23), shifted[j], shifted[j])
+	}
+	for j := range x {
+		p[j] = constant(1.9875691500e-4)
+	}
+	for _, c := range []float32{1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1} {
+		for j, x := range x {
+			VFMADD213PS(splat(c), x, p[j])
+		}
+	}
+	for j, x := range x {
+		square[j] = YMM()
+		VMULPS(x, x, square[j])
+		VFMADD213PS(x, square[j], p[j])
+	}
+	for j, x := range x {
+		VADDPS(splat(1), p[j], p[j])
+		VMULPS(shifted[j], p[j], x)
+	}
 }
 
 // top returns the maximum of n elements in all lanes; a NaN may or may not win.
@@ -188,7 +219,7 @@ func top(x, n reg.GPVirtual) reg.VecVirtual {
 	lowest := constant(float32(math.Inf(-1)))
 	best := YMM()
 	VMOVAPS(lowest, best)
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v := w.load(x)
 		if w.tail {
 			VBLENDVPS(w.mask, v, lowest, v)
@@ -209,68 +240,70 @@ func maximum() {
 func expSum() {
 	function("expSumAVX2", "func(x []float32, top float32) float32", "expSumAVX2 returns the sum of exp(x[i]-top), where no x[i] exceeds top.")
 	x, n, best, total := base("x"), length("x"), spread("top"), zero()
-	each(n, func(w *vectors) {
-		v := w.load(x)
-		VSUBPS(best, v, v)
-		exp(v, true)
-		w.only(v)
-		VADDPS(v, total, total)
-	})
+	each(n, 3, func(w *vectors) { exponentials(w, x, best, total) })
 	fold(total, sum)
 	give(total, ReturnIndex(0))
 	leave()
+}
+
+// exponentials returns exp(x[i]-best) and adds them to total.
+func exponentials(w *vectors, x reg.GPVirtual, best, total reg.VecVirtual) group {
+	g := w.all(x)
+	for _, v := range g {
+		VSUBPS(best, v, v)
+	}
+	exp(g, false)
+	w.only(g...)
+	for _, v := range g {
+		VADDPS(v, total, total)
+	}
+	return g
 }
 
 func softmax() {
 	function("softmaxAVX2", "func(dst, x []float32)", "softmaxAVX2 is Softmax.")
 	dst, x, n := base("dst"), base("x"), length("x")
 	best, total := top(x, n), zero()
-	each(n, func(w *vectors) {
-		v := w.load(x)
-		VSUBPS(best, v, v)
-		exp(v, true)
-		w.only(v)
-		VADDPS(v, total, total)
-		w.store(v, dst)
-	})
+	each(n, 3, func(w *vectors) { w.store(dst, exponentials(w, x, best, total)...) })
 	fold(total, sum)
 	share := constant(1)
 	VDIVPS(total, share, share)
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v := w.load(dst)
 		VMULPS(share, v, v)
-		w.store(v, dst)
+		w.store(dst, v)
 	})
 	leave()
 }
 
 const (
-	geluA = 1.5957691216057308
-	geluB = 0.071354816272600246
+	geluA     = 1.5957691216057308
+	geluB     = 0.071354816272600246
+	geluClamp = 10
 )
-
-// within limits a copy of x to [-limit, limit]; NaN stays.
-func within(x reg.VecVirtual, limit float32) reg.VecVirtual {
-	low, high := constant(-limit), constant(limit)
-	VMAXPS(x, low, low)
-	VMINPS(low, high, high)
-	return high
-}
 
 func gelu() {
 	function("geluAVX2", "func(dst, x []float32)", "geluAVX2 is GELU.")
 	dst, x, n := base("dst"), base("x"), length("x")
-	each(n, func(w *vectors) {
-		v := w.load(x)
-		u := within(v, 16)
-		square, slope := YMM(), constant(-geluA)
-		VMULPS(u, u, square)
-		VFNMADD231PS(splat(geluB), square, slope)
-		VMULPS(slope, u, u)
-		exp(u, false)
-		VADDPS(splat(1), u, u)
-		VDIVPS(u, v, v)
-		w.store(v, dst)
+	each(n, 3, func(w *vectors) {
+		g, u := w.all(x), w.group()
+		low, high := constant(-geluClamp), constant(geluClamp)
+		for j, v := range g {
+			VMAXPS(v, low, v) // in this order NaN stays
+			VMINPS(v, high, u[j])
+		}
+		for _, u := range u {
+			square, slope := YMM(), constant(-geluA)
+			VMULPS(u, u, square)
+			VFNMADD231PS(splat(geluB), square, slope)
+			VMULPS(slope, u, u)
+		}
+		exp(u, true)
+		for j, u := range u {
+			VADDPS(splat(1), u, u)
+			VDIVPS(u, g[j], g[j])
+		}
+		w.store(dst, g...)
 	})
 	leave()
 }
@@ -278,24 +311,38 @@ func gelu() {
 func geluBackward() {
 	function("geluBackwardAVX2", "func(dx, x, dy []float32)", "geluBackwardAVX2 is GELUBackward.")
 	dx, x, dy, n := base("dx"), base("x"), base("dy"), length("x")
-	each(n, func(w *vectors) {
-		v := within(w.load(x), 10)
-		square, minus, slope := YMM(), constant(-geluA), constant(geluA)
-		VMULPS(v, v, square)
-		VFNMADD231PS(splat(geluB), square, minus)
-		VFMADD231PS(splat(3*geluB), square, slope)
-		VMULPS(v, slope, slope)
-		e := YMM()
-		VMULPS(minus, v, e)
-		exp(e, false)
-		s, one := YMM(), constant(1)
-		VADDPS(one, e, s)
-		VDIVPS(s, one, s)
-		VMULPS(s, e, e)
-		VFMADD213PS(splat(1), slope, e) // 1 + v*slope*(1-s)
-		VMULPS(s, e, e)
-		VMULPS(w.load(dy), e, e)
-		w.store(e, dx)
+	each(n, 2, func(w *vectors) {
+		g, e, slope := w.all(x), w.group(), w.group()
+		low, high := constant(-geluClamp), constant(geluClamp)
+		for _, v := range g {
+			VMAXPS(v, low, v) // in this order NaN stays
+			VMINPS(v, high, v)
+		}
+		for j, v := range g {
+			square := YMM()
+			VMOVUPS(splat(-geluA), e[j])
+			VMOVUPS(splat(geluA), slope[j])
+			VMULPS(v, v, square)
+			VFNMADD231PS(splat(geluB), square, e[j])
+			VFMADD231PS(splat(3*geluB), square, slope[j])
+			VMULPS(v, slope[j], slope[j])
+			VMULPS(v, e[j], e[j])
+		}
+		exp(e, true)
+		s := w.group()
+		for j, e := range e {
+			one := constant(1)
+			VADDPS(one, e, s[j])
+			VDIVPS(s[j], one, s[j])
+		}
+		out := w.all(dy)
+		for j, e := range e {
+			VMULPS(s[j], e, e)
+			VFMADD213PS(splat(1), slope[j], e) // 1 + v*slope*(1-s)
+			VMULPS(s[j], e, e)
+			VMULPS(e, out[j], out[j])
+		}
+		w.store(dx, out...)
 	})
 	leave()
 }
@@ -314,11 +361,11 @@ func layerNorm() {
 	dst, x, n := base("dst"), base("x"), length("x")
 	gain, bias := base("gain"), base("bias")
 	size, mean := count(n), zero()
-	each(n, func(w *vectors) { VADDPS(w.load(x), mean, mean) })
+	each(n, 1, func(w *vectors) { VADDPS(w.load(x), mean, mean) })
 	fold(mean, sum)
 	VDIVPS(size, mean, mean)
 	variance := zero()
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v := w.load(x)
 		VSUBPS(mean, v, v)
 		w.only(v)
@@ -330,13 +377,13 @@ func layerNorm() {
 	rstd := constant(1)
 	VSQRTPS(variance, variance)
 	VDIVPS(variance, rstd, rstd)
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v := w.load(x)
 		VSUBPS(mean, v, v)
 		VMULPS(rstd, v, v)
 		b := w.load(bias)
 		VFMADD231PS(w.load(gain), v, b)
-		w.store(b, dst)
+		w.store(dst, b)
 	})
 	give(mean, Return("mean"))
 	give(rstd, Return("rstd"))
@@ -356,14 +403,14 @@ func layerNormBackward() {
 		return v
 	}
 	total, along := zero(), zero()
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v, g := normal(w), w.load(dy)
 		dg := w.load(dgain)
 		VFMADD231PS(v, g, dg)
-		w.store(dg, dgain)
+		w.store(dgain, dg)
 		db := w.load(dbias)
 		VADDPS(g, db, db)
-		w.store(db, dbias)
+		w.store(dbias, db)
 		VMULPS(w.load(gain), g, g)
 		VADDPS(g, total, total)
 		w.only(v) // mean or rstd may be infinite, and 0 * Inf is NaN
@@ -374,14 +421,14 @@ func layerNormBackward() {
 	fold(along, sum)
 	VDIVPS(size, total, total)
 	VDIVPS(size, along, along)
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v, g := normal(w), w.load(dy)
 		VMULPS(w.load(gain), g, g)
 		VSUBPS(total, g, g)
 		VFNMADD231PS(along, v, g)
 		d := w.load(dx)
 		VFMADD231PS(rstd, g, d)
-		w.store(d, dx)
+		w.store(dx, d)
 	})
 	leave()
 }
@@ -389,10 +436,10 @@ func layerNormBackward() {
 func add() {
 	function("addAVX2", "func(dst, x []float32)", "addAVX2 is Add.")
 	dst, x, n := base("dst"), base("x"), length("x")
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v := w.load(x)
 		VADDPS(w.load(dst), v, v)
-		w.store(v, dst)
+		w.store(dst, v)
 	})
 	leave()
 }
@@ -400,10 +447,10 @@ func add() {
 func axpy() {
 	function("axpyAVX2", "func(dst []float32, alpha float32, x []float32)", "axpyAVX2 is Axpy.")
 	dst, alpha, x, n := base("dst"), spread("alpha"), base("x"), length("x")
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v := w.load(dst)
 		VFMADD231PS(w.load(x), alpha, v)
-		w.store(v, dst)
+		w.store(dst, v)
 	})
 	leave()
 }
@@ -411,10 +458,10 @@ func axpy() {
 func scale() {
 	function("scaleAVX2", "func(x []float32, alpha float32)", "scaleAVX2 is Scale.")
 	x, n, alpha := base("x"), length("x"), spread("alpha")
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		v := w.load(x)
 		VMULPS(alpha, v, v)
-		w.store(v, x)
+		w.store(x, v)
 	})
 	leave()
 }
@@ -457,7 +504,7 @@ func dot() {
 		VMOVUPS(Mem{Base: x, Disp: 32 * j}, v)
 		VFMADD231PS(Mem{Base: y, Disp: 32 * j}, v, s[j])
 	})
-	each(left, func(w *vectors) {
+	each(left, 1, func(w *vectors) {
 		v := w.load(x)
 		VFMADD231PS(w.load(y), v, s[0])
 	})
@@ -478,7 +525,7 @@ func sumSquares() {
 		VCVTPS2PD(Mem{Base: x, Disp: 16 * j}, v)
 		VFMADD231PD(v, v, s[j])
 	})
-	each(left, func(w *vectors) {
+	each(left, 1, func(w *vectors) {
 		v := w.load(x)
 		low, high := YMM(), YMM()
 		VEXTRACTF128(Imm(1), v, high.AsX())
@@ -510,7 +557,7 @@ func adamW() {
 		scalars = append(scalars, x)
 	}
 	gradScale, keep, mix1, beta2, mix2, root, eps, rate := scalars[0], scalars[1], scalars[2], scalars[3], scalars[4], scalars[5], scalars[6], scalars[7]
-	each(n, func(w *vectors) {
+	each(n, 1, func(w *vectors) {
 		grad := w.load(g)
 		VMULPS(gradScale, grad, grad)
 		m1, difference := w.load(m), YMM()
@@ -527,9 +574,9 @@ func adamW() {
 		p1 := w.load(p)
 		VMULPS(keep, p1, p1)
 		VFNMADD231PS(rate, step, p1)
-		w.store(m1, m)
-		w.store(v1, v)
-		w.store(p1, p)
+		w.store(m, m1)
+		w.store(v, v1)
+		w.store(p, p1)
 	})
 	leave()
 }
