@@ -144,25 +144,54 @@ func (c Claim) decide(t *Table) Decision {
 	return d
 }
 
-// Decide decides every claim of the register, or those named in only, from the samples of a run. The result depends on
-// the samples alone. It returns an error that lists the known ids when only names another.
-func Decide(samples []runlog.Sample, only []string) ([]Decision, error) {
+// Arms returns the arms that the named claims read, so that a run can leave out the others. It returns an error that
+// lists the known ids when a name is none.
+func Arms(ids []string) ([]string, error) {
+	register, err := pickClaims(ids)
+	if err != nil {
+		return nil, err
+	}
+	t := NewTable(nil)
+	for _, c := range register {
+		c.decide(t)
+	}
+	arms := make([]string, 0, len(t.asked))
+	for a := range t.asked {
+		arms = append(arms, a)
+	}
+	slices.Sort(arms)
+	return arms, nil
+}
+
+// pickClaims returns the entries of the register with these ids, or all.
+func pickClaims(ids []string) ([]Claim, error) {
 	register := Register()
 	known := make([]string, len(register))
 	for i, c := range register {
 		known[i] = c.ID
 	}
-	for _, id := range only {
+	for _, id := range ids {
 		if !slices.Contains(known, id) {
 			return nil, fmt.Errorf("there is no claim %q; choose from: %s", id, strings.Join(known, ", "))
 		}
 	}
+	if len(ids) == 0 {
+		return register, nil
+	}
+	return slices.DeleteFunc(register, func(c Claim) bool { return !slices.Contains(ids, c.ID) }), nil
+}
+
+// Decide decides every claim of the register, or those named in only, from the samples of a run. The result depends on
+// the samples alone. It returns an error that lists the known ids when only names another.
+func Decide(samples []runlog.Sample, only []string) ([]Decision, error) {
+	register, err := pickClaims(only)
+	if err != nil {
+		return nil, err
+	}
 	t := NewTable(samples)
 	var out []Decision
 	for _, c := range register {
-		if len(only) == 0 || slices.Contains(only, c.ID) {
-			out = append(out, c.decide(t))
-		}
+		out = append(out, c.decide(t))
 	}
 	return out, nil
 }

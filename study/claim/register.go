@@ -198,7 +198,7 @@ var outOfDistribution = Claim{
 	Tests: []Test{
 		{"chain checker minus direct model's confidence", "AUROC", Above, .10, aurocDifference(ood("small-rl", "ood-chain"), value("suspicion/step-checker"), ood("large-direct", "ood-quick"), negative(value("logprob_answer")))},
 		{"chain checker, prompt unseen", "AUROC", Above, .70, auroc(ood("small-rl", "ood-chain"), value("suspicion/step-checker"))},
-		{"chain checker that also compares with the prompt", "AUROC", Shown, 0, auroc(ood("small-rl", "ood-chain"), value("suspicion/step-checker-with-prompt"))},
+		{"chain checker that also compares with the prompt", "AUROC", Shown, 0, auroc(ood("small-rl", "ood-chain"), value("suspicion/step-checker+prompt"))},
 		{"small RL model's own confidence", "AUROC", Shown, 0, auroc(ood("small-rl", "ood-chain"), negative(value("logprob_answer")))},
 		{"large direct model's confidence", "AUROC", Shown, 0, auroc(ood("large-direct", "ood-quick"), negative(value("logprob_answer")))},
 		{"large direct model's confidence, in distribution", "AUROC", Shown, 0, auroc(largeDirect, negative(value("logprob_answer")))},
@@ -217,7 +217,7 @@ var drift = Claim{
 		{"garbled: nats per token, without leash minus with", "nats per token", Above, .25, difference(noLeash, value("nll"), rl, value("nll"), metric.Unbound)},
 		{"shortened: parsed steps lost, share of those with a leash", "share", Above, .10, difference(rl, value("steps_share"), noLeash, value("steps_share"), metric.Unbound)},
 		{"unparsed, without leash minus with", "share", Above, .10, difference(noLeash, unparsed, rl, unparsed, metric.Signed)},
-		{"nats per token, pretrained model's own chains", "nats per token", Shown, 0, mean(imitation, value("nll"), metric.NonNeg)},
+		{"nats per token, pretrained model's own chains", "nats per token", Shown, 0, mean(imitation, negative(value("logprob_mean")), metric.NonNeg)},
 		{"nats per token, RL with leash", "nats per token", Shown, 0, mean(rl, value("nll"), metric.NonNeg)},
 		{"nats per token, RL without leash", "nats per token", Shown, 0, mean(noLeash, value("nll"), metric.NonNeg)},
 		{"accuracy, RL without leash", "accuracy", Shown, 0, mean(noLeash, solved, metric.Unit)},

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,12 +22,13 @@ type Select struct {
 type Table struct {
 	samples map[Select][]runlog.Sample
 	seeds   []int
-	used    map[string]bool
+	used    map[string]bool // runs whose samples an estimate used
+	asked   map[string]bool // arms that an estimate asked for
 }
 
 // NewTable groups samples. Their order does not matter.
 func NewTable(samples []runlog.Sample) *Table {
-	t := &Table{samples: map[Select][]runlog.Sample{}, used: map[string]bool{}}
+	t := &Table{samples: map[Select][]runlog.Sample{}, used: map[string]bool{}, asked: map[string]bool{}}
 	for _, s := range samples {
 		key := Select{s.Arm, s.Eval, s.Split, s.Intervention}
 		t.samples[key] = append(t.samples[key], s)
@@ -63,6 +65,7 @@ func (t *Table) pick(s Select) [][]runlog.Sample {
 	if s.Intervention == "" {
 		s.Intervention = "none"
 	}
+	t.asked[s.Arm] = true
 	bySeed := map[int][]runlog.Sample{}
 	for split := range strings.SplitSeq(s.Split, "|") {
 		for _, sample := range t.samples[Select{s.Arm, s.Eval, split, s.Intervention}] {
@@ -245,8 +248,9 @@ func pooledDifference(a, b []Select, m measure, bounds metric.Bounds) func(*Tabl
 func (t *Table) pool(selections []Select, m measure) (seeds [][]metric.Observation, missing *Select) {
 	for _, s := range selections {
 		observed := t.observe(s, m)
-		if len(observed) == 0 || seeds != nil && len(observed) != len(seeds) {
-			return nil, &s
+		if missing != nil || len(observed) == 0 || seeds != nil && len(observed) != len(seeds) {
+			missing = cmp.Or(missing, &s)
+			continue
 		}
 		if seeds == nil {
 			seeds = make([][]metric.Observation, len(observed))
@@ -255,7 +259,7 @@ func (t *Table) pool(selections []Select, m measure) (seeds [][]metric.Observati
 			seeds[i] = append(seeds[i], observed[i]...)
 		}
 	}
-	return seeds, nil
+	return seeds, missing
 }
 
 // negative turns a measure round, so that less of it is more suspicious.

@@ -274,6 +274,7 @@ func (r *runner) record(a *attempt, intervention, text string, written int, toke
 		a.sample.Answer = strconv.Itoa(t.Answer)
 		// Of a chain that has an answer, Chain is what stands in front of it; any other is kept whole, to be looked at.
 		a.sample.Chain = strings.TrimRight(text[:t.AnswerStart], " ")
+		a.sample.Cue, _, _ = strings.Cut(text[t.AnswerStart:], " ")
 	}
 	if r.Mode == task.Steps {
 		a.sample.Values["steps"] = float64(len(t.Steps))

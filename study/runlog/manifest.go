@@ -23,10 +23,24 @@ type RunManifest struct {
 	Hash  string `json:"hash"`
 	Seeds []int  `json:"seeds"`
 	// Stages are the folders under stages/ that belong to the run, in plan order.
-	Stages  []string  `json:"stages"`
+	Stages []string `json:"stages"`
+	// Title heads the study's report; Arms are its conditions, in the order of the spec.
+	Title   string    `json:"title"`
+	Arms    []Arm     `json:"arms"`
 	Machine Machine   `json:"machine"`
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended,omitzero"`
+}
+
+// Arm is one condition of a study: what it is, and the stages that it is made of.
+type Arm struct {
+	Name  string `json:"name"`
+	About string `json:"about"`
+	From  string `json:"from,omitempty"`
+	// Stages are the arm's own stage folders, in order, by seed (as text, since JSON keys are).
+	Stages map[string][]string `json:"stages"`
+	// Kinds names the kinds of these stages, such as "pretrain", in the same order for every seed.
+	Kinds []string `json:"kinds"`
 }
 
 // Manifest is a stage's manifest.json: everything its result is a function of, and where it was computed.

@@ -1,5 +1,7 @@
 package runlog
 
+import "strings"
+
 // Sample is one line of samples.jsonl: one problem, put to one model in one way, and what came back. Every number in
 // claims.json is computed from these lines alone.
 type Sample struct {
@@ -19,7 +21,9 @@ type Sample struct {
 	Intervention string `json:"intervention"`
 	// Prompt is what the model read, Chain what it wrote (or was given, after an intervention) before its answer.
 	Prompt string `json:"prompt,omitempty"`
+	// Cue is the word that stands between chain and answer, such as "answer": the text was Chain, Cue, Answer.
 	Chain  string `json:"chain"`
+	Cue    string `json:"cue,omitempty"`
 	Answer string `json:"answer"`
 	Target string `json:"target"`
 	// Parsed tells whether an answer could be read at all; an unparsed sample is never counted as a wrong answer.
@@ -30,4 +34,15 @@ type Sample struct {
 	Follows  string `json:"follows,omitempty"`
 	// Values are further measurements by name, such as "logprob" (nats), "kl" (nats) or "suspicion" (0 to 1).
 	Values map[string]float64 `json:"values,omitempty"`
+}
+
+// Text is what the model wrote (or was given) as a whole, its answer included.
+func (s Sample) Text() string {
+	var parts []string
+	for _, p := range []string{s.Chain, s.Cue, s.Answer} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, " ")
 }

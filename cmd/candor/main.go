@@ -1,0 +1,118 @@
+// Command candor finds out when a model's chain of thought can be trusted, and what reinforcement learning does to that
+// trust. See README.md; every command explains itself with --help.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"candor/engine/kernel"
+	"candor/study/experiment"
+)
+
+// Exit codes.
+const (
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
+)
+
+// world is what commands may touch outside their arguments.
+type world struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            func(string) string
+	clock          func() time.Time
+	// terminal tells whether a stream is a terminal, width how wide standard output is, in columns.
+	stdoutTerminal, stderrTerminal bool
+	width                          int
+}
+
+type cli struct {
+	Lab    labCmd    `cmd:"" help:"Run a study: train, test and decide the claims. Without more words: the default study."`
+	Report reportCmd `cmd:"" help:"Print a run's claims and write its page again from what the run folder holds."`
+	Chat   chatCmd   `cmd:"" help:"Put problems to a tiny trained reasoner, watch its chain of thought, and edit it."`
+
+	Kernel string `help:"Matrix kernels to use; the default is the fastest that this machine has. Also: CANDOR_KERNEL." placeholder:"NAME" env:"CANDOR_KERNEL"`
+}
+
+// usageError is a mistake in what was typed, told with exit code 2.
+type usageError struct{ error }
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], systemWorld()))
+}
+
+func systemWorld() world {
+	w := world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, clock: time.Now}
+	w.stdoutTerminal, w.width = terminal(os.Stdout)
+	w.stderrTerminal, _ = terminal(os.Stderr)
+	return w
+}
+
+// exited carries the exit code that the command-line parser asks for, out of its depths.
+type exited int
+
+func run(ctx context.Context, args []string, w world) (code int) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer func() {
+		if e, ok := recover().(exited); ok {
+			code = int(e)
+		}
+	}()
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("candor"),
+		kong.Description("Find out when a model's chain of thought can be trusted, and what reinforcement learning does to that trust.\n\nStart with: candor lab"),
+		kong.Writers(w.stdout, w.stderr),
+		kong.Exit(func(code int) { panic(exited(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"studies": strings.Join(experiment.Builtin(), ", "), "kernels": strings.Join(kernel.Available(), ", ")},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&w),
+	)
+	if err != nil {
+		panic(err) // a mistake in the struct tags above
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(w.stderr, "candor: %v\nTry: candor --help\n", err)
+		return exitUsage
+	}
+	if c.Kernel != "" {
+		if err := kernel.Use(c.Kernel); err != nil {
+			fmt.Fprintf(w.stderr, "candor: %v\n", err)
+			return exitUsage
+		}
+	}
+	err = parsed.Run()
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		fmt.Fprintf(w.stderr, "candor: %v\n", err)
+		return exitUsage
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintf(w.stderr, "candor: %v\n", err)
+		return exitInterrupted
+	default:
+		fmt.Fprintf(w.stderr, "candor: %v\n", err)
+		return exitFailed
+	}
+}

@@ -1,0 +1,226 @@
+package experiment
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"candor/engine/transformer"
+)
+
+// versions are part of every stage's hash. Raise a kind's number when the meaning of its stages changes, so that results
+// of the old meaning are not taken for results of the new one.
+var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 1, "grpo": 1, "eval": 1, "choice": 1}
+
+// stage is one node of a plan: a pure function of its settings, its inputs and its seed.
+type stage struct {
+	id   string // folder name: kind-hash12
+	hash string
+	kind string
+	what Stage
+	seed int
+	// settings is what the hash covers besides inputs: the stage with the named parts it refers to.
+	settings settings
+	model    transformer.Config
+	input    *stage // whose model this stage starts from; nil for none
+	reader   *stage // whose model reads the chains; nil for none
+	uses     []use
+	cost     float64 // rough floating-point operations, for the order of work and the ETA
+	done     bool
+}
+
+// use is an arm that a stage's results belong to.
+type use struct {
+	arm  string
+	seed int
+}
+
+type settings struct {
+	Kind    string `json:"kind"`
+	Version int    `json:"version"`
+	Kernel  string `json:"kernel"`
+	Seed    int    `json:"seed"`
+	Input   string `json:"input,omitempty"`
+	Reader  string `json:"reader,omitempty"`
+	Stage   Stage  `json:"stage"`
+	// Parts are the models, corpora, problem ranges and planning worlds that the stage names.
+	Parts map[string]any `json:"parts,omitempty"`
+}
+
+func (s *stage) needs() []*stage {
+	var n []*stage
+	if s.input != nil {
+		n = append(n, s.input)
+	}
+	if s.reader != nil && s.reader != s.input {
+		n = append(n, s.reader)
+	}
+	return n
+}
+
+// trains tells whether the stage leaves a model of its own.
+func (s *stage) trains() bool { return s.kind != "eval" && s.kind != "choice" }
+
+// plan is a study as a graph of stages, each after the ones that it needs. Equal stages stand in it once.
+type plan struct {
+	spec   *Spec
+	stages []*stage
+	// final is the last model of each arm and seed.
+	final map[use]*stage
+	// chain is all stages of each arm and seed, in order.
+	chain map[use][]*stage
+}
+
+// newPlan lays out a valid spec.
+func newPlan(spec *Spec, kernel string) (*plan, error) {
+	p := &plan{spec: spec, final: map[use]*stage{}, chain: map[use][]*stage{}}
+	byHash := map[string]*stage{}
+	for _, seed := range spec.Seeds {
+		for _, arm := range spec.Arms {
+			u := use{arm.Name, seed}
+			model := p.final[use{arm.From, seed}]
+			for _, what := range arm.Stages {
+				st, err := p.node(what, seed, kernel, model)
+				if err != nil {
+					return nil, fmt.Errorf("arm %s: %w", arm.Name, err)
+				}
+				if same, ok := byHash[st.hash]; ok {
+					st = same
+				} else {
+					byHash[st.hash] = st
+					p.stages = append(p.stages, st)
+				}
+				st.uses = append(st.uses, u)
+				p.chain[u] = append(p.chain[u], st)
+				if st.trains() {
+					model = st
+				}
+			}
+			p.final[u] = model
+		}
+	}
+	return p, nil
+}
+
+func (p *plan) node(what Stage, seed int, kernel string, model *stage) (*stage, error) {
+	st := &stage{what: what, kind: what.kind(), seed: seed, input: model}
+	s := settings{Kind: st.kind, Version: versions[st.kind], Kernel: kernel, Seed: seed, Stage: what, Parts: p.spec.parts(what)}
+	if what.Init != nil {
+		st.model = p.spec.Models[what.Init.Model]
+		st.input = nil
+	} else {
+		st.model = model.model
+		s.Input = model.hash
+	}
+	if what.Eval != nil && what.Eval.Reader != "" {
+		st.reader = p.final[use{what.Eval.Reader, seed}]
+		s.Reader = st.reader.hash
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("hashing the settings of a %s stage: %w", st.kind, err)
+	}
+	sum := sha256.Sum256(data)
+	st.hash = hex.EncodeToString(sum[:])
+	st.id = st.kind + "-" + st.hash[:12]
+	st.settings = s
+	st.cost = p.spec.cost(what, st.model)
+	return st, nil
+}
+
+// kind names the field that is set.
+func (s Stage) kind() string {
+	switch {
+	case s.Init != nil:
+		return "init"
+	case s.Pretrain != nil:
+		return "pretrain"
+	case s.SFT != nil:
+		return "sft"
+	case s.GRPO != nil:
+		return "grpo"
+	case s.Eval != nil:
+		return "eval"
+	case s.Choice != nil:
+		return "choice"
+	}
+	return ""
+}
+
+// parts collects the named parts that a stage refers to, so that its hash changes when they do, and only then.
+func (s *Spec) parts(what Stage) map[string]any {
+	parts := map[string]any{}
+	add := func(kind, name string, have bool, part any) {
+		if name != "" && have {
+			parts[kind+"."+name] = part
+		}
+	}
+	corpus := func(name string) { c, ok := s.Corpora[name]; add("corpora", name, ok, c) }
+	problems := func(name string) { c, ok := s.Problems[name]; add("problems", name, ok, c) }
+	planning := func(name string) { c, ok := s.Planning[name]; add("planning", name, ok, c) }
+	switch {
+	case what.Init != nil:
+		m, ok := s.Models[what.Init.Model]
+		add("models", what.Init.Model, ok, m)
+	case what.Pretrain != nil:
+		corpus(what.Pretrain.Corpus)
+		planning(what.Pretrain.Planning)
+	case what.SFT != nil:
+		problems(what.SFT.Problems)
+	case what.GRPO != nil:
+		problems(what.GRPO.Problems)
+		corpus(what.GRPO.Corpus)
+		planning(what.GRPO.Planning)
+	case what.Eval != nil:
+		problems(what.Eval.Problems)
+		corpus(what.Eval.Corpus)
+	case what.Choice != nil:
+		planning(what.Choice.Planning)
+	}
+	return parts
+}
+
+// Typical lengths in tokens, for the estimate of costs.
+const (
+	pageTokens   = 45
+	directTokens = 18
+	chainTokens  = 55
+	choiceTokens = 20
+)
+
+// cost estimates a stage's floating-point operations: six a parameter and token for training (two forward, four
+// backward; Kaplan et al. 2020, section 2.1), two for reading and, since single tokens are slow, eight for writing.
+func (s *Spec) cost(what Stage, m transformer.Config) float64 {
+	n := float64(m.Parameters())
+	switch {
+	case what.Pretrain != nil:
+		length := float64(pageTokens)
+		if what.Pretrain.Planning != "" {
+			length = choiceTokens
+		}
+		return 6 * n * length * float64(what.Pretrain.Steps*what.Pretrain.Batch)
+	case what.SFT != nil:
+		length := float64(directTokens)
+		if what.SFT.Data != "direct" {
+			length = pageTokens
+		}
+		return 6 * n * length * float64(what.SFT.Steps*what.SFT.Batch)
+	case what.GRPO != nil:
+		length := float64(chainTokens)
+		if what.GRPO.Planning != "" {
+			length = choiceTokens
+		}
+		return (6 + 2 + 8) * n * length * float64(what.GRPO.Steps*what.GRPO.Prompts*what.GRPO.Group)
+	case what.Eval != nil:
+		e := what.Eval
+		runs := float64(max(1, e.Repeats)) + .4*float64(len(e.Interventions))
+		if e.System != "" {
+			runs = 16
+		}
+		return 10 * n * chainTokens * float64(e.N) * runs
+	case what.Choice != nil:
+		return 10 * n * choiceTokens * float64(what.Choice.N)
+	}
+	return n
+}

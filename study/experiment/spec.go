@@ -1,0 +1,314 @@
+package experiment
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"candor/engine/transformer"
+	"candor/reasoning/task"
+	"candor/train/grpo"
+	"candor/train/pretrain"
+	"candor/train/sft"
+)
+
+// Spec is a study as its YAML file says it.
+type Spec struct {
+	Name  string `yaml:"name" json:"name"`
+	Title string `yaml:"title" json:"title"`
+	// Seeds are the independent replicates; every arm runs once for each.
+	Seeds []int `yaml:"seeds" json:"seeds"`
+	// Models, Corpora, Problems and Planning are named parts that stages refer to.
+	Models   map[string]transformer.Config `yaml:"models" json:"models"`
+	Corpora  map[string]task.Corpus        `yaml:"corpora" json:"corpora"`
+	Problems map[string]task.Range         `yaml:"problems" json:"problems"`
+	Planning map[string]task.Planning      `yaml:"planning" json:"planning"`
+	Arms     []Arm                         `yaml:"arms" json:"arms"`
+
+	doc *document
+}
+
+// Arm is one condition of a study: a chain of stages.
+type Arm struct {
+	Name string `yaml:"name" json:"name"`
+	// About says in one sentence what the arm is.
+	About string `yaml:"about" json:"about"`
+	// From names an earlier arm whose final model this arm starts from.
+	From   string  `yaml:"from" json:"from,omitempty"`
+	Stages []Stage `yaml:"stages" json:"stages"`
+}
+
+// Stage is one step of an arm: exactly one of its fields is set. Training stages change the arm's model, the others
+// measure it.
+type Stage struct {
+	Init     *InitStage     `yaml:"init" json:"init,omitempty"`
+	Pretrain *PretrainStage `yaml:"pretrain" json:"pretrain,omitempty"`
+	SFT      *SFTStage      `yaml:"sft" json:"sft,omitempty"`
+	GRPO     *GRPOStage     `yaml:"grpo" json:"grpo,omitempty"`
+	Eval     *EvalStage     `yaml:"eval" json:"eval,omitempty"`
+	Choice   *ChoiceStage   `yaml:"choice" json:"choice,omitempty"`
+}
+
+// InitStage makes an untrained model, for arms that start from nothing and for the untrained control.
+type InitStage struct {
+	Model string `yaml:"model" json:"model"`
+}
+
+// PretrainStage trains on the next token of a corpus, or of a planning world.
+type PretrainStage struct {
+	Corpus          string `yaml:"corpus" json:"corpus,omitempty"`
+	Planning        string `yaml:"planning" json:"planning,omitempty"`
+	pretrain.Config `yaml:",inline"`
+}
+
+// SFTStage fine-tunes on problems of the training split.
+type SFTStage struct {
+	Problems string `yaml:"problems" json:"problems"`
+	// Data is one of: "direct" (quick prompt, answer alone), "chain" (a right chain in any wording, then the answer),
+	// "decorative" (half direct; half a chain, which is corrupted in Corrupted of the cases, and the right answer all the
+	// same: the model learns to write a chain that its answer does not depend on).
+	Data string `yaml:"data" json:"data"`
+	// Corrupted is the share of decorative chains that are another problem's.
+	Corrupted float64 `yaml:"corrupted" json:"corrupted,omitempty"`
+	// Shuffled gives each example the answer of another problem: the control that must learn nothing.
+	Shuffled   bool `yaml:"shuffled" json:"shuffled,omitempty"`
+	sft.Config `yaml:",inline"`
+}
+
+// GRPOStage trains by reinforcement learning on problems of the training split, or in a planning world. The names of its
+// rewards are "correct" (1 for the right answer, at the completion's last token), "random" (a coin, the control) and
+// "planning" (the world's own).
+type GRPOStage struct {
+	Problems string `yaml:"problems" json:"problems,omitempty"`
+	Planning string `yaml:"planning" json:"planning,omitempty"`
+	// Corpus feeds the pretraining share of the loss.
+	Corpus      string `yaml:"corpus" json:"corpus,omitempty"`
+	grpo.Config `yaml:",inline"`
+}
+
+// EvalStage puts problems to the model.
+type EvalStage struct {
+	// Name becomes Sample.Eval.
+	Name     string `yaml:"name" json:"name"`
+	Problems string `yaml:"problems" json:"problems"`
+	// Split is train, validation or test; N problems are drawn from it, the same ones for every arm of a seed.
+	Split string `yaml:"split" json:"split"`
+	N     int    `yaml:"n" json:"n"`
+	// Mode is "steps" (a chain is asked for) or "quick" (the answer at once).
+	Mode        string  `yaml:"mode" json:"mode"`
+	Temperature float64 `yaml:"temperature" json:"temperature"`
+	Repeats     int     `yaml:"repeats" json:"repeats,omitempty"`
+	// System composes several calls: "self-consistency", "tree-of-thoughts", "calculator", or none.
+	System        string   `yaml:"system" json:"system,omitempty"`
+	Interventions []string `yaml:"interventions" json:"interventions,omitempty"`
+	// Monitors scores each chain, without the prompt unless the monitor's name says otherwise.
+	Monitors []string `yaml:"monitors" json:"monitors,omitempty"`
+	// Reader names the arm whose final model also reads the chains: Values["nll"], nats per token.
+	Reader string `yaml:"reader" json:"reader,omitempty"`
+	// WhiteBox adds the runs with attention blocked from the answer to the prompt and to the chain.
+	WhiteBox bool `yaml:"white_box" json:"white_box,omitempty"`
+	// Corpus names the corpus whose demonstrators' exact accuracy is noted beside each problem.
+	Corpus string `yaml:"corpus" json:"corpus,omitempty"`
+}
+
+// ChoiceStage samples first tokens in a planning world and notes which way the policy goes.
+type ChoiceStage struct {
+	Planning string `yaml:"planning" json:"planning"`
+	N        int    `yaml:"n" json:"n"`
+}
+
+//go:embed specs/*.yaml
+var specFiles embed.FS
+
+// Builtin lists the names of the studies that candor carries.
+func Builtin() []string {
+	files, err := fs.ReadDir(specFiles, "specs")
+	if err != nil {
+		panic(err) // the files are compiled in
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(f.Name(), ".yaml"))
+	}
+	return names
+}
+
+// maxSpec bounds the size of a spec file, in bytes.
+const maxSpec = 4 << 20
+
+// Load reads a study by the name of a built-in one or by the path of a YAML file. Its error names file, line and column.
+func Load(nameOrPath string) (*Spec, []byte, error) {
+	if data, err := specFiles.ReadFile("specs/" + nameOrPath + ".yaml"); err == nil {
+		spec, err := Parse(nameOrPath+".yaml", data)
+		return spec, data, err
+	}
+	info, err := os.Stat(nameOrPath)
+	if err != nil || info.IsDir() {
+		return nil, nil, fmt.Errorf("there is no study %q: name a YAML file or one of: %s", nameOrPath, strings.Join(Builtin(), ", "))
+	}
+	if info.Size() > maxSpec {
+		return nil, nil, fmt.Errorf("the study %s is %d bytes long; a spec has at most %d", nameOrPath, info.Size(), maxSpec)
+	}
+	data, err := os.ReadFile(nameOrPath)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the study: %w", err)
+	}
+	spec, err := Parse(nameOrPath, data)
+	return spec, data, err
+}
+
+// Parse reads a study from YAML; file is the name used in errors.
+func Parse(file string, data []byte) (*Spec, error) {
+	spec := new(Spec)
+	doc, err := decodeYAML(file, data, spec)
+	if err != nil {
+		return nil, err
+	}
+	spec.doc = doc
+	if err := spec.validate(); err != nil {
+		return nil, err
+	}
+	return spec, nil
+}
+
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
+
+func (s *Spec) validate() error {
+	if !validName.MatchString(s.Name) {
+		return s.doc.at("name", "name is %q; it must be 1 to 64 small letters, digits, dots and dashes", s.Name)
+	}
+	if len(s.Seeds) == 0 {
+		return s.doc.at("seeds", "seeds is empty; name at least one, such as [1, 2, 3]")
+	}
+	for i, seed := range s.Seeds {
+		if seed < 0 || slices.Index(s.Seeds, seed) != i {
+			return s.doc.at(fmt.Sprintf("seeds[%d]", i), "seed %d is negative or stands twice", seed)
+		}
+	}
+	vocab := len(task.Vocabulary()) + 1
+	for _, name := range sortedKeys(s.Models) {
+		m := s.Models[name]
+		if m.Vocab != 0 {
+			return s.doc.at("models."+name+".vocab", "vocab follows from the task language; leave it out")
+		}
+		m.Vocab = vocab
+		if err := m.Validate(); err != nil {
+			return s.doc.under("models."+name, err)
+		}
+		s.Models[name] = m
+	}
+	for _, name := range sortedKeys(s.Corpora) {
+		if err := s.Corpora[name].Validate(); err != nil {
+			return s.doc.under("corpora."+name, err)
+		}
+	}
+	for _, name := range sortedKeys(s.Problems) {
+		if err := s.Problems[name].Validate(); err != nil {
+			return s.doc.under("problems."+name, err)
+		}
+	}
+	for _, name := range sortedKeys(s.Planning) {
+		if err := s.Planning[name].Validate(); err != nil {
+			return s.doc.under("planning."+name, err)
+		}
+	}
+	if len(s.Arms) == 0 {
+		return s.doc.at("arms", "a study has at least one arm")
+	}
+	trained := map[string]bool{} // arm -> it ends with a model
+	for i, arm := range s.Arms {
+		if err := s.validateArm(fmt.Sprintf("arms[%d]", i), arm, trained); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Spec) validateArm(path string, arm Arm, earlier map[string]bool) error {
+	if !validName.MatchString(arm.Name) {
+		return s.doc.at(path+".name", "arm name %q must be 1 to 64 small letters, digits, dots and dashes", arm.Name)
+	}
+	if _, ok := earlier[arm.Name]; ok {
+		return s.doc.at(path+".name", "two arms are called %q", arm.Name)
+	}
+	hasModel := false
+	if arm.From != "" {
+		if !earlier[arm.From] {
+			return s.doc.at(path+".from", "from: no arm before this one is called %q and has a model; there are: %s", arm.From, strings.Join(sortedKeys(earlier), ", "))
+		}
+		hasModel = true
+	}
+	if len(arm.Stages) == 0 {
+		return s.doc.at(path, "arm %q has no stages", arm.Name)
+	}
+	names := map[string]bool{}
+	for j, st := range arm.Stages {
+		at := fmt.Sprintf("%s.stages[%d]", path, j)
+		if err := s.validateStage(at, st, hasModel, earlier, arm.Name); err != nil {
+			return err
+		}
+		hasModel = true
+		if st.Eval != nil {
+			key := st.Eval.Name + " on " + st.Eval.set()
+			if names[key] {
+				return s.doc.at(at+".eval.name", "two evals of arm %q are called %s", arm.Name, key)
+			}
+			names[key] = true
+		}
+	}
+	earlier[arm.Name] = hasModel
+	return nil
+}
+
+// SetSeeds replaces the study's seeds by 1 to n.
+func (s *Spec) SetSeeds(n int) {
+	s.Seeds = nil
+	for i := range n {
+		s.Seeds = append(s.Seeds, i+1)
+	}
+}
+
+// Keep drops all arms but those named and those that they start from or are read by. It returns an error if the study
+// lacks an arm.
+func (s *Spec) Keep(names []string) error {
+	index := map[string]int{}
+	for i, arm := range s.Arms {
+		index[arm.Name] = i
+	}
+	keep := map[string]bool{}
+	var add func(name string) error
+	add = func(name string) error {
+		i, ok := index[name]
+		if !ok {
+			return fmt.Errorf("the study %s has no arm %q, which is needed; it has: %s", s.Name, name, strings.Join(sortedKeys(index), ", "))
+		}
+		if keep[name] {
+			return nil
+		}
+		keep[name] = true
+		if from := s.Arms[i].From; from != "" {
+			if err := add(from); err != nil {
+				return err
+			}
+		}
+		for _, st := range s.Arms[i].Stages {
+			if st.Eval != nil && st.Eval.Reader != "" {
+				if err := add(st.Eval.Reader); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	for _, name := range names {
+		if err := add(name); err != nil {
+			return err
+		}
+	}
+	s.Arms = slices.DeleteFunc(s.Arms, func(a Arm) bool { return !keep[a.Name] })
+	return nil
+}
