@@ -53,16 +53,23 @@ func unitRange(unit string) (lo, hi float64, ok bool) {
 		return 0, 0, false
 	case signedUnit(unit), has("correlation"):
 		return -1, 1, true
-	case has("auroc", "auc", "accuracy", "probability", "share", "rate", "fraction", "proportion"):
+	case has("auroc", "auc", "aoc", "p(", "accuracy", "probability", "share", "rate", "fraction", "proportion"):
 		return 0, 1, true
 	}
 	return 0, 0, false
 }
 
 // signedUnit tells whether values of the unit are differences, which are written with their sign.
-func signedUnit(unit string) bool {
-	u := strings.ToLower(unit)
-	return strings.Contains(u, "difference") || strings.Contains(u, "change") || strings.Contains(u, "gain")
+func signedUnit(unit string) bool { return strings.Contains(strings.ToLower(unit), "difference") }
+
+// unitOf is the unit of an estimate of what: "one thing minus another" in accuracy is a difference of accuracy, which has
+// another axis than accuracy.
+func unitOf(unit, what string) string {
+	unit = oneLine(unit)
+	if unit != "" && strings.Contains(what, " minus ") && !signedUnit(unit) {
+		return "difference of " + unit
+	}
+	return unit
 }
 
 // axisOver rounds [min, max] outwards to steps of 1, 2, 2.5 or 5 times a power of ten, with about n intervals.

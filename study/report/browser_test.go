@@ -23,7 +23,10 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-var shots = flag.String("shots", "", "folder to write screenshots of the example page to")
+var (
+	shots = flag.String("shots", "", "folder to write screenshots to")
+	shot  = flag.String("shot-of", "", "run folder to take the screenshots of, instead of the example")
+)
 
 // findBrowser returns a Chromium, or ends the test: as a failure in continuous integration (CI is set), else as skipped.
 func findBrowser(t *testing.T) string {
@@ -295,8 +298,15 @@ func TestShots(t *testing.T) {
 	if err := os.MkdirAll(*shots, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	in := exampleInput()
+	if *shot != "" {
+		var err error
+		if in, err = Load(*shot); err != nil {
+			t.Fatal(err)
+		}
+	}
 	path := filepath.Join(*shots, "report.html")
-	if err := os.WriteFile(path, []byte(render(t, exampleInput())), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(render(t, in)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b := newTab(t)

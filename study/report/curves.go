@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -18,6 +19,8 @@ const (
 // curveGroup is one metric: a row of panels that share both axes.
 type curveGroup struct {
 	Metric string
+	// Open tells whether the group is unfolded: what was trained for is, what went along with it is not.
+	Open   bool
 	Panels []curvePanel
 }
 
@@ -42,7 +45,7 @@ type curveLine struct {
 	end    float64
 }
 
-// curves arranges the input's curves by metric (in order of first appearance) and arm.
+// curves arranges the input's curves by metric (rewards and accuracies first, then in order of first appearance) and arm.
 func curves(in Input, order func(a, b string) bool, title func(string) string) []curveGroup {
 	byMetric := map[string][]Curve{}
 	var metrics []string
@@ -59,6 +62,7 @@ func curves(in Input, order func(a, b string) bool, title func(string) string) [
 	for _, m := range metrics {
 		groups = append(groups, newCurveGroup(m, byMetric[m], order, title))
 	}
+	slices.SortStableFunc(groups, func(a, b curveGroup) int { return int(indicator(b.Open) - indicator(a.Open)) })
 	return groups
 }
 
@@ -96,7 +100,7 @@ func newCurveGroup(metric string, cs []Curve, order func(a, b string) bool, titl
 		byArm[c.Arm] = append(byArm[c.Arm], c)
 	}
 	sort.SliceStable(arms, func(i, j int) bool { return order(arms[i], arms[j]) })
-	g := curveGroup{Metric: metric}
+	g := curveGroup{Metric: metric, Open: strings.HasSuffix(metric, "reward") || strings.HasSuffix(metric, "accuracy")}
 	for _, a := range arms {
 		g.Panels = append(g.Panels, newCurvePanel(g.Metric, a, title(a), byArm[a], x, y))
 	}

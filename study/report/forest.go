@@ -32,7 +32,7 @@ type numbers struct {
 }
 
 func newNumbers(est, lo, hi *float64, unit string) numbers {
-	n := numbers{Unit: oneLine(unit), Estimate: "not reportable"}
+	n := numbers{Unit: unit, Estimate: "not reportable"}
 	if !finite(est) {
 		return n
 	}
@@ -73,7 +73,7 @@ func newMark(a axis, est, lo, hi *float64, bound *float64, perSeed []float64, s 
 		}
 	}
 	if a.Unit != "" {
-		m.Alt += " (" + oneLine(a.Unit) + ")"
+		m.Alt += " (" + a.Unit + ")"
 	}
 	return m
 }
@@ -146,7 +146,7 @@ func newClaimView(d claim.Decision, a axis) *claimView {
 	s := sideOf(d.Argues)
 	v := &claimView{
 		ID: d.ID, Control: d.Control, Side: s,
-		Statement: visible(d.Statement), Argues: oneLine(d.Argues), Rule: visible(d.Rule),
+		Statement: visible(d.Statement), Argues: arguer(d.Argues), Rule: visible(d.Rule),
 		Statistic: visible(d.Statistic), Source: visible(d.Source), Note: visible(d.Note),
 		Verdict: verdictWord(d.Verdict), Shape: shape(d.Verdict),
 		Numbers: newNumbers(d.Estimate, d.Lo, d.Hi, d.Unit),
@@ -178,7 +178,7 @@ func partGroups(parts []claim.Part, s side) []partGroup {
 	}
 	var groups []partGroup
 	for _, u := range units {
-		g := partGroup{Axis: newAxis(oneLine(u), values[u])}
+		g := partGroup{Axis: newAxis(u, values[u])}
 		for _, p := range parts {
 			if p.Unit != u {
 				continue

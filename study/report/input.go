@@ -74,13 +74,20 @@ func (in Input) validate() error {
 	return nil
 }
 
-// clean returns the input with every name made visible: ids, arms, measurements, interventions and runs are at once shown,
-// compared and put into links, so they must be the same everywhere. Longer texts are cleaned where they are shown.
+// clean returns the input with every name made visible: ids, units, arms, measurements, interventions and runs are at once
+// shown, compared and put into links, so they must be the same everywhere. Longer texts are cleaned where they are shown.
 func (in Input) clean() Input {
 	in.Decisions = slices.Clone(in.Decisions)
 	for i := range in.Decisions {
 		d := &in.Decisions[i]
-		d.ID, d.Unit = oneLine(d.ID), oneLine(d.Unit)
+		d.ID, d.Unit = oneLine(d.ID), unitOf(d.Unit, d.Statistic)
+		if d.Control {
+			d.Argues = "" // nobody argues a control
+		}
+		d.Parts = slices.Clone(d.Parts)
+		for k := range d.Parts {
+			d.Parts[k].Unit = unitOf(d.Parts[k].Unit, d.Parts[k].Name)
+		}
 		d.Runs = slices.Clone(d.Runs)
 		for k := range d.Runs {
 			d.Runs[k] = oneLine(d.Runs[k])
@@ -100,7 +107,10 @@ func (in Input) clean() Input {
 	}
 	in.Arms = slices.Clone(in.Arms)
 	for i := range in.Arms {
-		in.Arms[i].Name = oneLine(in.Arms[i].Name)
+		a := &in.Arms[i]
+		if a.Name = oneLine(a.Name); oneLine(a.Title) == a.Name {
+			a.Title = "" // it says nothing more
+		}
 	}
 	return in
 }
@@ -141,6 +151,17 @@ func sideOf(argues string) side {
 		return sideRespondents
 	}
 	return sideNone
+}
+
+// arguer words who argues a claim.
+func arguer(argues string) string {
+	switch argues {
+	case "author", "respondents":
+		return "the " + argues
+	case "both":
+		return "both sides"
+	}
+	return oneLine(argues)
 }
 
 // shape is the mark that goes with a verdict's word, so that no verdict is told by colour alone.
@@ -198,7 +219,7 @@ func (in Input) summary() []string {
 		for _, s := range []struct {
 			side side
 			who  string
-		}{{sideAuthor, "the author"}, {sideRespondents, "the respondents"}} {
+		}{{sideAuthor, "the author"}, {sideRespondents, "the respondents"}, {sideBoth, "both sides"}} {
 			t := count(claims, func(d claim.Decision) bool { return sideOf(d.Argues) == s.side })
 			if t.total() > 0 {
 				out = append(out, fmt.Sprintf("Of the %s argued by %s: %s.", plural(t.total(), "claim"), s.who, t))

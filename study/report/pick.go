@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"hash/fnv"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -25,6 +26,7 @@ type data struct {
 	Splits        []string    `json:"splits"`
 	Interventions []string    `json:"interventions"`
 	Runs          []string    `json:"runs"`
+	Values        []string    `json:"values"`
 	Claims        []dataClaim `json:"claims"`
 	Items         []*dataItem `json:"items"`
 	// Total counts the run's samples, Shown those on the page.
@@ -64,11 +66,8 @@ type dataText struct {
 	Values       []value `json:"values,omitempty"`
 }
 
-// value is one further measurement in words.
-type value struct {
-	Name string `json:"name"`
-	Text string `json:"text"`
-}
+// value is one further measurement in words: the place of its name in data.Values, and its number.
+type value [2]any
 
 type outcome string
 
@@ -245,7 +244,7 @@ func newData(in Input, order func(a, b string) bool) data {
 		}
 		return cmp.Or(cmp.Compare(a.Eval, b.Eval), cmp.Compare(a.Split, b.Split), cmp.Compare(rank[a.ID], rank[b.ID]), compareSamples(a, b))
 	})
-	var arms, evals, splits, interventions, runs index
+	var arms, evals, splits, interventions, runs, values index
 	var names []string
 	for _, i := range picked {
 		if !slices.Contains(names, in.Samples[i].Intervention) {
@@ -274,10 +273,13 @@ func newData(in Input, order func(a, b string) bool) data {
 			items[k] = it
 			out.Items = append(out.Items, it)
 		}
-		t := newText(s, interventions.number(s.Intervention), runs.number(s.Run))
+		t := newText(s, interventions.number(s.Intervention), runs.number(s.Run), &values)
 		if s.Intervention == unedited && it.Base == nil {
 			it.Base = &t
 		} else {
+			if it.Base != nil && it.Base.Prompt == t.Prompt {
+				t.Prompt = "" // said once
+			}
 			it.Edits = append(it.Edits, t)
 		}
 	}
@@ -289,7 +291,7 @@ func newData(in Input, order func(a, b string) bool) data {
 			out.Claims = append(out.Claims, c)
 		}
 	}
-	out.Arms, out.Evals, out.Splits, out.Interventions, out.Runs = arms.names, evals.names, splits.names, interventions.names, runs.names
+	out.Arms, out.Evals, out.Splits, out.Interventions, out.Runs, out.Values = arms.names, evals.names, splits.names, interventions.names, runs.names, values.names
 	return out
 }
 
@@ -304,18 +306,17 @@ func newDataClaim(d claim.Decision, runs *index) (c dataClaim, ok bool) {
 	return c, len(c.Runs) > 0
 }
 
-func newText(s *runlog.Sample, intervention, run int) dataText {
+func newText(s *runlog.Sample, intervention, run int, values *index) dataText {
 	t := dataText{
 		Intervention: intervention, Run: run, Prompt: visible(s.Prompt), Chain: visible(s.Chain), Answer: visible(s.Answer),
 		Outcome: outcomeOf(s), Original: visible(s.Original), Follows: visible(s.Follows),
 	}
-	for name, v := range s.Values {
+	for _, name := range slices.Sorted(maps.Keys(s.Values)) {
 		text := "not a number"
-		if isFinite(v) {
+		if v := s.Values[name]; isFinite(v) {
 			text = number(v, false)
 		}
-		t.Values = append(t.Values, value{visible(name), text})
+		t.Values = append(t.Values, value{values.number(oneLine(name)), text})
 	}
-	slices.SortFunc(t.Values, func(a, b value) int { return cmp.Compare(a.Name, b.Name) })
 	return t
 }

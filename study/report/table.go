@@ -25,8 +25,8 @@ type column struct {
 }
 
 var columns = []column{
-	{"claim", false, 0, func(d claim.Decision) string { return oneLine(d.ID) }},
-	{"argued by", false, 2, func(d claim.Decision) string { return oneLine(d.Argues) }},
+	{"claim", false, 0, func(d claim.Decision) string { return d.ID }},
+	{"argued by", false, 3, func(d claim.Decision) string { return oneLine(d.Argues) }},
 	{"verdict", false, 0, func(d claim.Decision) string { return shape(d.Verdict) + " " + verdictWord(d.Verdict) }},
 	{"estimate", true, 0, func(d claim.Decision) string {
 		if n := decisionNumbers(d); n.OK {
@@ -37,8 +37,8 @@ var columns = []column{
 	{"95% interval", false, 6, func(d claim.Decision) string { return decisionNumbers(d).Interval }},
 	{"threshold", true, 5, func(d claim.Decision) string { return short(d.Threshold) }},
 	{"n", true, 4, func(d claim.Decision) string { return thousands(d.N) }},
-	{"seeds", true, 3, func(d claim.Decision) string { return fmt.Sprint(d.Seeds) }},
-	{"unit", false, 1, func(d claim.Decision) string { return oneLine(d.Unit) }},
+	{"seeds", true, 2, func(d claim.Decision) string { return fmt.Sprint(d.Seeds) }},
+	{"unit", false, 1, func(d claim.Decision) string { return d.Unit }},
 }
 
 func decisionNumbers(d claim.Decision) numbers { return newNumbers(d.Estimate, d.Lo, d.Hi, d.Unit) }
@@ -55,6 +55,8 @@ func WriteTable(w io.Writer, in Input, width int, color bool) error {
 	}
 	width = max(width, leastWidth)
 	t := tableWriter{width: width, color: color}
+	in.Samples = nil // not shown, so not to be cleaned
+	in = in.clean()
 	claims, controls := in.split()
 	cols, sizes := fit(in.Decisions, width)
 	t.section("", claims, cols, sizes)
@@ -81,14 +83,13 @@ func (t *tableWriter) units(ds []claim.Decision) {
 	ids := map[string][]string{}
 	var units []string
 	for _, d := range ds {
-		u := oneLine(d.Unit)
-		if u == "" {
+		if d.Unit == "" {
 			continue
 		}
-		if ids[u] == nil {
-			units = append(units, u)
+		if ids[d.Unit] == nil {
+			units = append(units, d.Unit)
 		}
-		ids[u] = append(ids[u], oneLine(d.ID))
+		ids[d.Unit] = append(ids[d.Unit], d.ID)
 	}
 	if len(units) == 0 {
 		return

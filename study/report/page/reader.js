@@ -146,7 +146,7 @@
     const put = (k, v) => list.append(element("dt", "", k), element("dd", "", v));
     put("run", data.runs[text.run]);
     if (text.prompt) put("prompt", text.prompt);
-    for (const v of text.values || []) put(v.name, v.text);
+    for (const [name, value] of text.values || []) put(data.values[name], value);
     d.append(list);
     return d;
   }
@@ -179,7 +179,7 @@
     for (const i of list.slice(0, 40)) {
       const s = element("span");
       const what = i.base.outcome === "unparsed" ? "unparsed" : i.base.answer;
-      s.append(link(i, data.arms[i.arm] + " " + data.evals[i.eval]), " " + what + " " + marks[i.base.outcome]);
+      s.append(link(i, data.arms[i.arm] + " · " + data.evals[i.eval]), " " + what + " " + marks[i.base.outcome]);
       p.append(s);
     }
     return p;
