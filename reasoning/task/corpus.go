@@ -193,7 +193,7 @@ func (c Corpus) trainingProblem(src *rng.Source) Problem {
 	return p[0]
 }
 
-// drill writes one of two kinds of pages, in a demonstrator's wording and without mistakes: a chain's first two steps
+// drill writes one of two kinds of pages, as a demonstrator words them and without mistakes: a chain's first two steps
 // (one page in four), or a piece from its middle, where what was summed up before is not in the list: the prompt ends
 // with a raw sum, and the body reduces it and goes on with the next step.
 func (c Corpus) drill(src *rng.Source) (prompt, body string) {
@@ -212,10 +212,10 @@ func (c Corpus) drill(src *rng.Source) (prompt, body string) {
 	}
 	p.Offset = src.Between(0, Labels-1-len(p.Operands))
 	prompt = "q " + list(p.Operands, p.Offset) + " . mod " + strconv.Itoa(p.Modulus) + " ; step :"
-	w := c.Demonstrators.wording(src)
+	wordingOf := c.Demonstrators.wordingsOf(src, 2)
 	steps := p.Solution()
 	if src.Bool(.25) {
-		return prompt, cot.RenderStep(steps[0], w) + " " + cot.RenderStep(steps[1], w)
+		return prompt, cot.RenderStep(steps[0], wordingOf(0)) + " " + cot.RenderStep(steps[1], wordingOf(1))
 	}
 	i := src.Between(1, len(steps)-1)
 	before, next := steps[i-1], steps[i]
@@ -224,8 +224,8 @@ func (c Corpus) drill(src *rng.Source) (prompt, body string) {
 	before.Total = cot.Reduce(before.Raw, p.Modulus)
 	next.Raw = before.Total + next.Operand
 	next.Total = cot.Reduce(next.Raw, p.Modulus)
-	head, tail := cutBehindSum(cot.RenderStep(before, w))
-	return prompt + " " + head, tail + " " + cot.RenderStep(next, w)
+	head, tail := cutBehindSum(cot.RenderStep(before, wordingOf(0)))
+	return prompt + " " + head, tail + " " + cot.RenderStep(next, wordingOf(1))
 }
 
 // cutBehindSum cuts a step's text behind its raw sum.

@@ -46,9 +46,17 @@ func corpus(t testing.TB, text string) Corpus {
 	return c
 }
 
-// The pages are what every model is trained on: a change here changes all results.
+// The pages are what every model is trained on: a change here changes all results. Pages of writers who keep to a wording
+// are the same as before there were writers who switch.
 func TestPagesAreFrozen(t *testing.T) {
 	c := corpus(t, wide)
+	frozen(t, c, "testdata/pages.txt")
+	c.Demonstrators.Switch = .5
+	frozen(t, c, "testdata/switching.txt")
+}
+
+func frozen(t *testing.T, c Corpus, file string) {
+	t.Helper()
 	var b strings.Builder
 	seen := map[string]int{}
 	for i := range 200 {
@@ -58,7 +66,6 @@ func TestPagesAreFrozen(t *testing.T) {
 			b.WriteString(page.Kind + " | " + page.Prompt + " | " + page.Body + "\n")
 		}
 	}
-	const file = "testdata/pages.txt"
 	if *update {
 		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -69,7 +76,62 @@ func TestPagesAreFrozen(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("pages changed; if meant, run with -update and raise the stages' version (-want +got):\n%s", diff)
+		t.Errorf("pages of %s changed; if meant, run with -update and raise the stages' version (-want +got):\n%s", file, diff)
+	}
+}
+
+// Writers who switch do so in front of any step but the first, as often as they should, and close as their last step is
+// worded; what they say, right or wrong, is what they would have said in one wording.
+func TestSwitching(t *testing.T) {
+	c := corpus(t, wide)
+	c.Demonstrators.Switch = .3
+	keeps := c
+	keeps.Demonstrators.Switch = 0
+	p := Problem{Modulus: 7, Operands: []int{3, 9, 4, 8, 2}, Offset: 4}
+	root := rng.New(6)
+	changes, languages := make([]float64, len(p.Operands)), 0.
+	const n = 4000
+	for i := range n {
+		switching, same := root.SplitN("page", i), root.SplitN("page", i)
+		trace, plain := cot.Parse(c.Demonstrators.write(&switching, p)), cot.Parse(keeps.Demonstrators.write(&same, p))
+		if trace.Answer != plain.Answer || len(trace.Steps) != len(plain.Steps) || trace.Bluff != plain.Bluff {
+			t.Fatalf("switching changed %q to %q", plain.Text, trace.Text)
+		}
+		if trace.Bluff {
+			continue
+		}
+		if plain.Wording == cot.Mixed {
+			t.Fatalf("a writer who keeps to one wording wrote %q", plain.Text)
+		}
+		if trace.Steps[0].Wording != plain.Steps[0].Wording {
+			t.Fatalf("%q begins otherwise than %q", trace.Text, plain.Text)
+		}
+		for j := 1; j < len(trace.Steps); j++ {
+			s, before := trace.Steps[j], trace.Steps[j-1]
+			if s.Raw != plain.Steps[j].Raw || s.Total != plain.Steps[j].Total {
+				t.Fatalf("switching changed %q to %q", plain.Text, trace.Text)
+			}
+			if s.Wording != before.Wording {
+				changes[j]++
+			}
+			if s.Wording.Language() != before.Wording.Language() {
+				languages++
+			}
+		}
+		last := trace.Steps[len(trace.Steps)-1]
+		if want := cot.RenderCue(p.EndLabel(), last.Wording); !strings.Contains(trace.Text[last.End:], want) {
+			t.Fatalf("%q does not close with %q", trace.Text, want)
+		}
+	}
+	// A new wording is the old one with the probability that two draws of weights 2, 1, 1, 1, 1, 1 agree; a fifth are bluffs.
+	want := n * .8 * .3 * (1 - (2*2+5)/49.)
+	for j, got := range changes[1:] {
+		if math.Abs(got-want) > 4*math.Sqrt(want) {
+			t.Errorf("%g of %d chains change their wording in front of step %d, want about %.0f", got, n, j+2, want)
+		}
+	}
+	if languages == 0 {
+		t.Error("no writer changes language")
 	}
 }
 
@@ -279,6 +341,8 @@ func TestCorpusErrors(t *testing.T) {
 		{"slip: 0.15", "slip: 1.5", "demonstrators: slip 1.5"},
 		{"slip: 0.15", "slip: .nan", "demonstrators: slip NaN"},
 		{"bluffers: 0.2", "bluffers: -1", "demonstrators: bluffers -1"},
+		{"bluffers: 0.2", "switch: 1.1", "demonstrators: switch 1.1: must be between 0 and 1"},
+		{"bluffers: 0.2", "switch: -0.1", "demonstrators: switch -0.1"},
 		{"plain: 2", "plane: 2", `unknown wording "plane": valid are [plain`},
 		{"plain: 2", "plain: -2", "weight of plain is -2"},
 		{"pairs: 10", "pairs: 0", "pairs 0: must be between 1 and 81"},

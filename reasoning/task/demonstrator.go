@@ -17,15 +17,20 @@ import (
 // always his last total.
 //
 // A writer who shares the misconception gets the raw sum of every affected pair one too low, each time.
+//
+// How they put their steps into words has no bearing on how they err: neither Wordings nor Switch changes their accuracy.
 type Demonstrators struct {
 	// Slip is the probability of a slip at a step, in 0..1.
 	Slip float64 `json:"slip" yaml:"slip"`
 	// Bluffers is the share of worked pages written by bluffers, in 0..1.
 	Bluffers float64 `json:"bluffers" yaml:"bluffers"`
-	// Wordings weighs the wordings: a writer keeps to one. A wording that is not named is not used; none named means all
-	// alike.
-	Wordings      map[cot.Wording]float64 `json:"wordings,omitempty" yaml:"wordings,omitempty"`
-	Misconception *Misconception          `json:"misconception,omitempty" yaml:"misconception,omitempty"`
+	// Wordings weighs the wordings. A wording that is not named is not used; none named means all alike.
+	Wordings map[cot.Wording]float64 `json:"wordings,omitempty" yaml:"wordings,omitempty"`
+	// Switch is the probability, in 0..1, that a writer changes wording in front of a step (any but the first): the next
+	// wording is then drawn anew by Wordings, and may be the same again. Pages thus mix wordings, and languages; a page closes
+	// in the wording of its last step. At 0 a writer keeps to one wording, and no random numbers are drawn for it.
+	Switch        float64        `json:"switch,omitempty" yaml:"switch,omitempty"`
+	Misconception *Misconception `json:"misconception,omitempty" yaml:"misconception,omitempty"`
 }
 
 // Misconception is a belief that writers share: that some sums are one less than they are.
@@ -52,6 +57,9 @@ func (d Demonstrators) validate() error {
 	}
 	if !isShare(d.Bluffers) {
 		return fmt.Errorf("bluffers %g: must be between 0 and 1", d.Bluffers)
+	}
+	if !isShare(d.Switch) {
+		return fmt.Errorf("switch %g: must be between 0 and 1", d.Switch)
 	}
 	var sum float64
 	for w, weight := range d.Wordings {
@@ -107,6 +115,22 @@ func (d Demonstrators) wording(src *rng.Source) cot.Wording {
 	return all[src.Weighted(weights)]
 }
 
+// wordingsOf draws the wordings of a chain of n steps, n > 0, and of its close, in the form that cot.Render takes.
+func (d Demonstrators) wordingsOf(src *rng.Source, n int) func(i int) cot.Wording {
+	w := d.wording(src)
+	if d.Switch == 0 {
+		return cot.In(w)
+	}
+	all := make([]cot.Wording, n)
+	for i := range all {
+		if i > 0 && src.Bool(d.Switch) {
+			w = d.wording(src)
+		}
+		all[i] = w
+	}
+	return func(i int) cot.Wording { return all[min(i, n-1)] }
+}
+
 // write returns the chain that a random writer writes for a problem, without the end word.
 func (d Demonstrators) write(src *rng.Source, p Problem) string {
 	if src.Bool(d.Bluffers) {
@@ -131,7 +155,7 @@ func (d Demonstrators) write(src *rng.Source, p Problem) string {
 			s.Total = cot.Reduce(s.Total+by, p.Modulus)
 		}
 	}
-	return cot.Render(steps, p.EndLabel(), steps[len(steps)-1].Total, cot.In(d.wording(src)))
+	return cot.Render(steps, p.EndLabel(), steps[len(steps)-1].Total, d.wordingsOf(src, len(steps)))
 }
 
 // slipped returns a raw sum that is off by an amount, or by as much the other way if it would be no word.
