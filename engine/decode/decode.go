@@ -136,7 +136,7 @@ func (s *Sampler) check(r *Request) error {
 	case len(r.Prompt) > c.Context:
 		return fmt.Errorf("the prompt has %d tokens, but the model's context takes at most %d", len(r.Prompt), c.Context)
 	case r.MaxTokens < 1:
-		return fmt.Errorf("MaxTokens is %d, must be at least 1", r.MaxTokens)
+		return fmt.Errorf("the setting MaxTokens is %d, must be at least 1", r.MaxTokens)
 	case !(r.Temperature >= 0 && r.Temperature <= 100):
 		return fmt.Errorf("Temperature is %g, must be between 0 and 100", r.Temperature)
 	case r.TopK < 0:

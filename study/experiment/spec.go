@@ -264,12 +264,12 @@ func (s *Spec) validateArm(path string, arm Arm, earlier map[string]bool) error 
 	return nil
 }
 
-// SetSeeds replaces the study's seeds by 1 to n.
+// SetSeeds makes the study have n seeds: its own as far as they go, then the numbers that follow the greatest of them.
 func (s *Spec) SetSeeds(n int) {
-	s.Seeds = nil
-	for i := range n {
-		s.Seeds = append(s.Seeds, i+1)
+	for len(s.Seeds) < n {
+		s.Seeds = append(s.Seeds, slices.Max(s.Seeds)+1)
 	}
+	s.Seeds = s.Seeds[:n]
 }
 
 // Keep drops all arms but those named and those that they start from or are read by. It returns an error if the study

@@ -311,11 +311,14 @@ func TestShots(t *testing.T) {
 	}
 	b := newTab(t)
 	for _, scheme := range []string{"light", "dark"} {
-		for _, width := range []int{1200, 360} {
+		for _, width := range []int{1200, 360, 800} { // 800 is paper
 			b.look(width, scheme)
 			b.run(chromedp.Navigate("file://" + path))
 			b.contains(positionText, "1 of ")
 			b.run(do("document.querySelector('.claim details').open = true"))
+			if width == 800 {
+				b.run(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}))
+			}
 			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 			if err != nil {
 				t.Fatal(err)

@@ -16,7 +16,7 @@ const (
 	maxPoints   = 240 // a longer curve is thinned by means over equal stretches
 )
 
-// curveGroup is one metric: a row of panels that share both axes.
+// curveGroup is one metric: a row of panels that share the upright axis.
 type curveGroup struct {
 	Metric string
 	// Open tells whether the group is unfolded: what was trained for is, what went along with it is not.
@@ -68,7 +68,6 @@ func curves(in Input, order func(a, b string) bool, title func(string) string) [
 
 func newCurveGroup(metric string, cs []Curve, order func(a, b string) bool, title func(string) string) curveGroup {
 	minY, maxY := math.Inf(1), math.Inf(-1)
-	maxX := 1
 	for i, c := range cs {
 		cs[i].Steps, cs[i].Values = thin(c.Steps, c.Values)
 		for _, v := range cs[i].Values {
@@ -76,7 +75,6 @@ func newCurveGroup(metric string, cs []Curve, order func(a, b string) bool, titl
 				minY, maxY = math.Min(minY, v), math.Max(maxY, v)
 			}
 		}
-		maxX = max(maxX, c.Steps[len(c.Steps)-1])
 	}
 	if minY > maxY {
 		minY, maxY = 0, 1
@@ -87,9 +85,6 @@ func newCurveGroup(metric string, cs []Curve, order func(a, b string) bool, titl
 		minY = 0
 	}
 	y := axisOver("", minY, maxY, 4)
-	x := axisOver("step", 0, float64(maxX), 3)
-	x.hi = float64(maxX) // the curve fills the width; ticks beyond its end are dropped
-	x.Ticks = endTicks(x, maxX)
 
 	byArm := map[string][]Curve{}
 	var arms []string
@@ -102,22 +97,30 @@ func newCurveGroup(metric string, cs []Curve, order func(a, b string) bool, titl
 	sort.SliceStable(arms, func(i, j int) bool { return order(arms[i], arms[j]) })
 	g := curveGroup{Metric: metric, Open: strings.HasSuffix(metric, "reward") || strings.HasSuffix(metric, "accuracy")}
 	for _, a := range arms {
-		g.Panels = append(g.Panels, newCurvePanel(g.Metric, a, title(a), byArm[a], x, y))
+		g.Panels = append(g.Panels, newCurvePanel(g.Metric, a, title(a), byArm[a], y))
 	}
 	return g
 }
 
-// endTicks keeps the ends of the axis and what fits between them.
-func endTicks(x axis, last int) []tick {
-	out := []tick{{At: "0%", Label: "0"}}
-	step := niceStep(float64(last) / 3)
-	for v := step; v < .85*float64(last); v += step {
-		out = append(out, tick{At: x.at(v), Label: short(v)})
+// stepAxis spans steps 0 to the last, so that labels stand right at the lines' ends; its ticks are the ends and the round
+// steps that fit between them.
+func stepAxis(cs []Curve) axis {
+	last := 1
+	for _, c := range cs {
+		last = max(last, c.Steps[len(c.Steps)-1])
 	}
-	return append(out, tick{At: "100%", Label: strconv.Itoa(last)})
+	x := axis{lo: 0, hi: float64(last), Unit: "step"}
+	x.Ticks = []tick{{At: "0%", Label: "0"}}
+	step := niceStep(x.hi / 3)
+	for v := step; v < .85*x.hi; v += step {
+		x.Ticks = append(x.Ticks, tick{At: x.at(v), Label: short(v)})
+	}
+	x.Ticks = append(x.Ticks, tick{At: "100%", Label: strconv.Itoa(last)})
+	return x
 }
 
-func newCurvePanel(metric, arm, title string, cs []Curve, x, y axis) curvePanel {
+func newCurvePanel(metric, arm, title string, cs []Curve, y axis) curvePanel {
+	x := stepAxis(cs)
 	sort.SliceStable(cs, func(i, j int) bool { return cs[i].Seed < cs[j].Seed })
 	p := curvePanel{Arm: arm, Title: title, XTicks: x.Ticks, Alt: metric + " of " + arm + " by step."}
 	for _, t := range y.Ticks {

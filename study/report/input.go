@@ -17,7 +17,7 @@ type Input struct {
 	Decisions []claim.Decision
 	// Samples are all lines of samples.jsonl, in any order.
 	Samples []runlog.Sample
-	// Curves are the training metrics to draw; those of one metric share their axes.
+	// Curves are the training metrics to draw; those of one metric share the upright axis.
 	Curves []Curve
 	// Arms describe the arms and set their order; arms met only in samples or curves follow by name.
 	Arms []Arm
@@ -212,9 +212,9 @@ func (in Input) summary() []string {
 		all := count(claims, nil)
 		over := ""
 		if n := len(in.Seeds); n > 0 {
-			over = fmt.Sprintf(" over %s", plural(n, "seed"))
+			over = " over " + plural(n, "seed")
 		}
-		out = append(out, fmt.Sprintf("%s put to a test%s whose rule was fixed before the run: %s.",
+		out = append(out, fmt.Sprintf("%s, each with a rule fixed before the run, tested%s: %s.",
 			capital(plural(len(claims), "claim")), over, all))
 		for _, s := range []struct {
 			side side
@@ -228,6 +228,9 @@ func (in Input) summary() []string {
 	}
 	if t := count(controls, nil); t.total() > 0 {
 		line := fmt.Sprintf("Of %s, %d came out as they must", plural(t.total(), "control"), t.supported)
+		if t.supported == t.total() {
+			line = capital(plural(t.total(), "control")) + " came out as they must"
+		}
 		switch {
 		case t.refuted == 1:
 			line += "; one fails, so read the claims that lean on it with care"

@@ -36,10 +36,10 @@
   fill("claim", "any", same(data.claims.map((c) => c.id)));
   fill("beside", "no other arm", same(data.arms));
 
-  // The arm that the page opens on is the first with edited chains; beside it stands the first large one.
+  // The page opens on the first measurement with edited chains; beside it stands the first large arm.
   const edited = data.items.find((i) => i.base && i.edits.length > 0) || data.items[0];
   const large = data.arms.find((a) => a.startsWith("large")) || data.arms.find((_, i) => i !== edited.arm) || "";
-  const defaults = { arm: data.arms[edited.arm], beside: large };
+  const defaults = { arm: data.arms[edited.arm], measure: measureOf(edited), beside: large };
 
   // The unedited sample of an item, or one of another measurement of the same arm, seed and problem.
   function baseOf(item) {
@@ -238,7 +238,10 @@
     const hash = location.hash;
     const own = hash === "#reader" || hash.startsWith("#reader?");
     const q = new URLSearchParams(own && hash !== "#reader" ? hash.slice("#reader?".length) : "");
-    if (!own || [...q].length === 0) q.set("arm", defaults.arm);
+    if ([...q].length === 0) {
+      q.set("arm", defaults.arm);
+      q.set("measure", defaults.measure);
+    }
     for (const n of names) {
       const select = form.elements[n];
       const value = q.has(n) ? q.get(n) : n === "beside" ? defaults.beside : "";
