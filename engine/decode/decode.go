@@ -138,7 +138,7 @@ func (s *Sampler) check(r *Request) error {
 	case r.MaxTokens < 1:
 		return fmt.Errorf("the setting MaxTokens is %d, must be at least 1", r.MaxTokens)
 	case !(r.Temperature >= 0 && r.Temperature <= 100):
-		return fmt.Errorf("Temperature is %g, must be between 0 and 100", r.Temperature)
+		return fmt.Errorf("the setting Temperature is %g, must be between 0 and 100", r.Temperature)
 	case r.TopK < 0:
 		return fmt.Errorf("TopK is %d, must be 0 (all) or more", r.TopK)
 	case !(r.TopP >= 0 && r.TopP <= 1):

@@ -15,8 +15,6 @@ import (
 const hostile = "i14 6 ; <script>window.pwned=1</script> <img src=x onerror=\"window.pwned=2\"> </script><script>window.pwned=3</script>" +
 	" ' \" ` ${window.pwned=4} {{.Title}} <!-- \u2028 \u2029 \u202eevil\u202c a\u200bb \x00\x1b[31m \xff\xfe . answer 3"
 
-func ptr(v float64) *float64 { return &v }
-
 // exampleInput is a study of the size and shape of the default one: nine claims, four controls, eleven arms, three seeds.
 func exampleInput() Input {
 	in := Input{
