@@ -3,6 +3,7 @@
 //
 // # The page
 //
+// [Load] reads a finished run folder into an [Input]; [WriteTable] prints the decisions for a terminal.
 // [WriteHTML] writes one self-contained file: no network, no fonts, no script from elsewhere. In order:
 //
 //  1. a title and one paragraph counted from the decisions;
