@@ -88,6 +88,9 @@ func (c *chat) line(ctx context.Context, line string) error {
 		return err
 	}
 	c.problem, c.asked = p, true
+	if odd := c.r.unlike(p); odd != "" {
+		fmt.Fprintf(c.w.stderr, "(never trained on: %s; it knows %s)\n", odd, c.r.training())
+	}
 	return c.write(ctx, "")
 }
 
