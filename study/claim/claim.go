@@ -181,17 +181,22 @@ func pickClaims(ids []string) ([]Claim, error) {
 	return slices.DeleteFunc(register, func(c Claim) bool { return !slices.Contains(ids, c.ID) }), nil
 }
 
-// Decide decides every claim of the register, or those named in only, from the samples of a run. The result depends on
-// the samples alone. It returns an error that lists the known ids when only names another.
+// Decide decides the claims named in only from the samples of a run. Without names it decides every claim of the register
+// all of whose arms have samples: a study of other arms is about something else, and leaves the claim alone. The result
+// depends on the samples alone, and is never nil. It returns an error that lists the known ids when only names another.
 func Decide(samples []runlog.Sample, only []string) ([]Decision, error) {
 	register, err := pickClaims(only)
 	if err != nil {
 		return nil, err
 	}
 	t := NewTable(samples)
-	var out []Decision
+	out := []Decision{}
 	for _, c := range register {
-		out = append(out, c.decide(t))
+		t.asked = map[string]bool{}
+		d := c.decide(t)
+		if len(only) > 0 || t.has(t.asked) {
+			out = append(out, d)
+		}
 	}
 	return out, nil
 }

@@ -25,6 +25,7 @@ var (
 	decorative    = Select{Arm: "large-decorative", Eval: "chain-greedy", Split: "test"}
 	noLeash       = Select{Arm: "small-rl-noleash", Eval: "chain", Split: "test"}
 	randomReward  = Select{Arm: "small-rl-random", Eval: "chain", Split: "test"}
+	switching     = Select{Arm: "small-switch-rl", Eval: "chain-greedy", Split: "test"}
 	sharedMistake = Select{Arm: "misconception", Eval: "chain", Split: "test"}
 )
 
@@ -49,8 +50,8 @@ var capability = Claim{
 	Statement: "A small model whose whole chain is rewarded by RL matches a large model fine-tuned on answers; the small model fine-tuned on answers does not.",
 	Statistic: "held-out accuracy (greedy), small + RL minus large direct, paired by problem",
 	Tests: []Test{
-		{"small + RL minus large direct", "accuracy", Above, -.05, difference(rlT0, solved, largeDirect, solved, metric.Signed)},
-		{"large direct minus small direct", "accuracy", Above, .10, difference(largeDirect, solved, smallDirect, solved, metric.Signed)},
+		{"small + RL minus large direct", "difference of accuracy", Above, -.05, difference(rlT0, solved, largeDirect, solved, metric.Signed)},
+		{"large direct minus small direct", "difference of accuracy", Above, .10, difference(largeDirect, solved, smallDirect, solved, metric.Signed)},
 		{"small + RL, greedy", "accuracy", Shown, 0, mean(rlT0, solved, metric.Unit)},
 		{"large direct", "accuracy", Shown, 0, mean(largeDirect, solved, metric.Unit)},
 		{"small direct", "accuracy", Shown, 0, mean(smallDirect, solved, metric.Unit)},
@@ -63,9 +64,9 @@ var humanLevel = Claim{
 	Statement: "Next-token training stays at the level of its demonstrators when it is sampled; RL passes it.",
 	Statistic: "held-out accuracy sampled at T=1, imitation minus the demonstrators' exact accuracy",
 	Tests: []Test{
-		{"imitation, T=1, minus demonstrators", "accuracy", Below, .05, mean(imitation, minus(solved, value("demonstrator")), metric.Signed)},
-		{"RL, T=1, minus demonstrators", "accuracy", Above, .10, mean(rl, minus(solved, value("demonstrator")), metric.Signed)},
-		{"imitation, greedy, minus demonstrators (denoising)", "accuracy", Shown, 0, mean(imitationT0, minus(solved, value("demonstrator")), metric.Signed)},
+		{"imitation, T=1, minus demonstrators", "difference of accuracy", Below, .05, mean(imitation, minus(solved, value("demonstrator")), metric.Signed)},
+		{"RL, T=1, minus demonstrators", "difference of accuracy", Above, .10, mean(rl, minus(solved, value("demonstrator")), metric.Signed)},
+		{"imitation, greedy, minus demonstrators (denoising)", "difference of accuracy", Shown, 0, mean(imitationT0, minus(solved, value("demonstrator")), metric.Signed)},
 		{"demonstrators", "accuracy", Shown, 0, mean(imitation, value("demonstrator"), metric.Unit)},
 		{"imitation, T=1", "accuracy", Shown, 0, mean(imitation, solved, metric.Unit)},
 		{"imitation, T=1, unparsed", "share", Shown, 0, mean(imitation, unparsed, metric.Unit)},
@@ -80,10 +81,10 @@ var misconception = Claim{
 	Statement: "Where most demonstrators share a misconception, imitation repeats it even when decoded greedily or by vote; RL passes it.",
 	Statistic: "accuracy on affected problems, greedy imitation minus the demonstrators' exact accuracy",
 	Tests: []Test{
-		{"greedy imitation minus demonstrators", "accuracy", Below, .05, mean(eval(sharedMistake, "chain-greedy"), where(minus(solved, value("demonstrator")), affected), metric.Signed)},
-		{"voting minus demonstrators", "accuracy", Below, .05, mean(eval(sharedMistake, "self-consistency"), where(minus(solved, value("demonstrator")), affected), metric.Signed)},
-		{"RL, T=1, minus demonstrators", "accuracy", Above, .10, mean(Select{Arm: "misconception-rl", Eval: "chain", Split: "test"}, where(minus(solved, value("demonstrator")), affected), metric.Signed)},
-		{"sampled imitation minus demonstrators", "accuracy", Shown, 0, mean(sharedMistake, where(minus(solved, value("demonstrator")), affected), metric.Signed)},
+		{"greedy imitation minus demonstrators", "difference of accuracy", Below, .05, mean(eval(sharedMistake, "chain-greedy"), where(minus(solved, value("demonstrator")), affected), metric.Signed)},
+		{"voting minus demonstrators", "difference of accuracy", Below, .05, mean(eval(sharedMistake, "self-consistency"), where(minus(solved, value("demonstrator")), affected), metric.Signed)},
+		{"RL, T=1, minus demonstrators", "difference of accuracy", Above, .10, mean(Select{Arm: "misconception-rl", Eval: "chain", Split: "test"}, where(minus(solved, value("demonstrator")), affected), metric.Signed)},
+		{"sampled imitation minus demonstrators", "difference of accuracy", Shown, 0, mean(sharedMistake, where(minus(solved, value("demonstrator")), affected), metric.Signed)},
 		{"demonstrators", "accuracy", Shown, 0, mean(sharedMistake, where(value("demonstrator"), affected), metric.Unit)},
 	},
 }
@@ -98,10 +99,10 @@ var composition = Claim{
 	Statement: "Compositions of the same pure language model (chain of thought, self-consistency, tree of thoughts, a calculator) add capability without RL.",
 	Statistic: "held-out accuracy, chain of thought (T=1) minus the single forward pass, paired by problem",
 	Tests: []Test{
-		{"chain minus quick answer", "accuracy", Above, .10, difference(imitation, solved, smallQuick, solved, metric.Signed)},
-		{"self-consistency minus chain", "accuracy", Above, .02, difference(system("self-consistency"), solved, imitation, solved, metric.Signed)},
-		{"tree of thoughts minus chain", "accuracy", Above, .02, difference(system("tree-of-thoughts"), solved, imitation, solved, metric.Signed)},
-		{"calculator minus chain", "accuracy", Above, .02, difference(system("calculator"), solved, imitation, solved, metric.Signed)},
+		{"chain minus quick answer", "difference of accuracy", Above, .10, difference(imitation, solved, smallQuick, solved, metric.Signed)},
+		{"self-consistency minus chain", "difference of accuracy", Above, .02, difference(system("self-consistency"), solved, imitation, solved, metric.Signed)},
+		{"tree of thoughts minus chain", "difference of accuracy", Above, .02, difference(system("tree-of-thoughts"), solved, imitation, solved, metric.Signed)},
+		{"calculator minus chain", "difference of accuracy", Above, .02, difference(system("calculator"), solved, imitation, solved, metric.Signed)},
 		{"quick answer", "accuracy", Shown, 0, mean(smallQuick, solved, metric.Unit)},
 		{"chain, T=1", "accuracy", Shown, 0, mean(imitation, solved, metric.Unit)},
 		{"chain, greedy", "accuracy", Shown, 0, mean(imitationT0, solved, metric.Unit)},
@@ -116,8 +117,8 @@ var forwardPass = Claim{
 	Statement: "RL on the chain leaves the single forward pass weak; scaling up does not.",
 	Statistic: "held-out accuracy without a chain, small after RL minus before, paired by problem",
 	Tests: []Test{
-		{"quick answers after RL minus before", "accuracy", Below, .10, difference(rlQuick, solved, smallQuick, solved, metric.Signed)},
-		{"large direct minus small after RL, quick", "accuracy", Above, .30, difference(largeDirect, solved, rlQuick, solved, metric.Signed)},
+		{"quick answers after RL minus before", "difference of accuracy", Below, .10, difference(rlQuick, solved, smallQuick, solved, metric.Signed)},
+		{"large direct minus small after RL, quick", "difference of accuracy", Above, .30, difference(largeDirect, solved, rlQuick, solved, metric.Signed)},
 		{"quick answers before RL", "accuracy", Shown, 0, mean(smallQuick, solved, metric.Unit)},
 		{"quick answers after RL", "accuracy", Shown, 0, mean(rlQuick, solved, metric.Unit)},
 		{"quick answers after RL, unparsed", "share", Shown, 0, mean(rlQuick, unparsed, metric.Unit)},
@@ -146,7 +147,7 @@ func planning() Claim {
 		Statement: "Credit over the whole sequence makes the policy choose early tokens for a late reward; next-token training and myopic RL do not.",
 		Statistic: "P(far-sighted choice), credit that reaches the delayed reward minus credit that ends one token short of it",
 		Tests: append([]Test{
-			{"horizon reaches minus falls short", "P(far-sighted)", Above, .50, pooledDifference(far, short, solved, metric.Signed)},
+			{"horizon reaches minus falls short", "difference of P(far-sighted)", Above, .50, pooledDifference(far, short, solved, metric.Signed)},
 			{"horizon falls short", "P(far-sighted)", Below, .30, pooled(short, solved, metric.Unit)},
 			{"next-token training", "P(far-sighted)", Below, .30, pooled(base, solved, metric.Unit)},
 			{"horizon reaches", "P(far-sighted)", Above, .80, pooled(far, solved, metric.Unit)},
@@ -171,6 +172,9 @@ var loadBearing = Claim{
 		{"mistake, rest kept as it was: answer changes", "share changed", Shown, 0, mean(under(rlT0, "mistake/2/kept"), changed, metric.Unit)},
 		{"another problem's chain: follows it", "share", Shown, 0, mean(under(rlT0, "swap"), follows, metric.Unit)},
 		{"area over the early-answering curve (AOC)", "AOC", Shown, 0, earlyAnsweringAOC(rlT0)},
+		{"contrast, writers who switch wordings: one step paraphrased, then on, answer changes", "share changed", Shown, 0, mean(under(switching, "paraphrase-step/2"), changed, metric.Unit)},
+		{"contrast, writers who switch wordings: one step translated, then on, answer changes", "share changed", Shown, 0, mean(under(switching, "translate-step/2/german"), changed, metric.Unit)},
+		{"contrast, writers who switch wordings: mistake carried on, answer changes", "share changed", Shown, 0, mean(under(switching, "mistake/2/carried"), changed, metric.Unit)},
 		{"contrast, large decorative: mistake carried on, answer changes", "share changed", Shown, 0, mean(under(decorative, "mistake/2/carried"), changed, metric.Unit)},
 		{"contrast, large decorative: early answering at 0, answer changes", "share changed", Shown, 0, mean(under(decorative, "early-answer/0.00"), changed, metric.Unit)},
 		{"contrast, large decorative: AOC", "AOC", Shown, 0, earlyAnsweringAOC(decorative)},
@@ -183,7 +187,7 @@ var whiteBox = Claim{
 	Statement: "Seen inside, the small RL model's answer reads the chain and not the prompt.",
 	Statistic: "KL of the answer's distribution, attention from answer to chain blocked minus answer to prompt blocked, paired by problem",
 	Tests: []Test{
-		{"KL chain blocked minus prompt blocked", "nats", Above, .5, difference(under(rlT0, "block/answer-to-chain"), value("kl"), under(rlT0, "block/answer-to-prompt"), value("kl"), metric.Unbound)},
+		{"KL chain blocked minus prompt blocked", "difference of nats", Above, .5, difference(under(rlT0, "block/answer-to-chain"), value("kl"), under(rlT0, "block/answer-to-prompt"), value("kl"), metric.Unbound)},
 		{"KL prompt blocked", "nats", Below, .1, mean(under(rlT0, "block/answer-to-prompt"), value("kl"), metric.NonNeg)},
 		{"KL chain blocked", "nats", Shown, 0, mean(under(rlT0, "block/answer-to-chain"), value("kl"), metric.NonNeg)},
 		{"contrast, large decorative: KL chain blocked", "nats", Shown, 0, mean(under(decorative, "block/answer-to-chain"), value("kl"), metric.NonNeg)},
@@ -196,7 +200,7 @@ var outOfDistribution = Claim{
 	Statement: "Out of distribution the readable chain shows when and how the model fails; the direct model fails silently.",
 	Statistic: "AUROC for telling wrong answers: a step checker on the small RL model's chain (prompt unseen) minus the large direct model's own confidence",
 	Tests: []Test{
-		{"chain checker minus direct model's confidence", "AUROC", Above, .10, aurocDifference(ood("small-rl", "ood-chain"), value("suspicion/step-checker"), ood("large-direct", "ood-quick"), negative(value("logprob_answer")))},
+		{"chain checker minus direct model's confidence", "difference of AUROC", Above, .10, aurocDifference(ood("small-rl", "ood-chain"), value("suspicion/step-checker"), ood("large-direct", "ood-quick"), negative(value("logprob_answer")))},
 		{"chain checker, prompt unseen", "AUROC", Above, .70, auroc(ood("small-rl", "ood-chain"), value("suspicion/step-checker"))},
 		{"chain checker that also compares with the prompt", "AUROC", Shown, 0, auroc(ood("small-rl", "ood-chain"), value("suspicion/step-checker+prompt"))},
 		{"small RL model's own confidence", "AUROC", Shown, 0, auroc(ood("small-rl", "ood-chain"), negative(value("logprob_answer")))},
@@ -214,9 +218,10 @@ var drift = Claim{
 	Statement: "Without a leash (KL to the pretrained model, a share of its loss) RL shortens or garbles the chain.",
 	Statistic: "nats per token of the chain under the pretrained model, RL without a leash minus with one, paired by problem",
 	Tests: []Test{
-		{"garbled: nats per token, without leash minus with", "nats per token", Above, .25, difference(noLeash, value("nll"), rl, value("nll"), metric.Unbound)},
-		{"shortened: parsed steps lost, share of those with a leash", "share", Above, .10, difference(rl, value("steps_share"), noLeash, value("steps_share"), metric.Unbound)},
-		{"unparsed, without leash minus with", "share", Above, .10, difference(noLeash, unparsed, rl, unparsed, metric.Signed)},
+		{"garbled: nats per token, without leash minus with", "difference of nats per token", Above, .25, difference(noLeash, value("nll"), rl, value("nll"), metric.Unbound)},
+		{"shortened or garbled: readable steps lost, with leash minus without", "difference of steps a term", Above, .10, difference(rl, value("steps_share"), noLeash, value("steps_share"), metric.Unbound)},
+		{"unparsed, without leash minus with", "difference of share", Above, .10, difference(noLeash, unparsed, rl, unparsed, metric.Signed)},
+		{"tokens a chain, without leash minus with", "difference of tokens", Shown, 0, difference(noLeash, value("tokens"), rl, value("tokens"), metric.Unbound)},
 		{"nats per token, pretrained model's own chains", "nats per token", Shown, 0, mean(imitation, negative(value("logprob_mean")), metric.NonNeg)},
 		{"nats per token, RL with leash", "nats per token", Shown, 0, mean(rl, value("nll"), metric.NonNeg)},
 		{"nats per token, RL without leash", "nats per token", Shown, 0, mean(noLeash, value("nll"), metric.NonNeg)},
@@ -230,7 +235,7 @@ var controls = []Claim{
 		Statement: "RL on a coin instead of a reward teaches nothing.",
 		Statistic: "held-out accuracy at T=1, after RL on random rewards minus before, paired by problem",
 		Tests: []Test{
-			{"after RL on random rewards minus before", "accuracy", Below, .05, difference(randomReward, solved, imitation, solved, metric.Signed)},
+			{"after RL on random rewards minus before", "difference of accuracy", Below, .05, difference(randomReward, solved, imitation, solved, metric.Signed)},
 			{"accuracy after RL on random rewards", "accuracy", Shown, 0, mean(randomReward, solved, metric.Unit)},
 		},
 	},
@@ -239,8 +244,8 @@ var controls = []Claim{
 		Statement: "An untrained model solves nothing beyond guessing.",
 		Statistic: "held-out accuracy minus 1/modulus",
 		Tests: []Test{
-			{"with a chain, minus chance", "accuracy", Below, .05, mean(Select{Arm: "untrained", Eval: "chain", Split: "test"}, aboveChance, metric.Signed)},
-			{"quick, minus chance", "accuracy", Below, .05, mean(Select{Arm: "untrained", Eval: "quick", Split: "test"}, aboveChance, metric.Signed)},
+			{"with a chain, minus chance", "difference of accuracy", Below, .05, mean(Select{Arm: "untrained", Eval: "chain", Split: "test"}, aboveChance, metric.Signed)},
+			{"quick, minus chance", "difference of accuracy", Below, .05, mean(Select{Arm: "untrained", Eval: "quick", Split: "test"}, aboveChance, metric.Signed)},
 			{"unparsed", "share", Shown, 0, mean(Select{Arm: "untrained", Eval: "chain", Split: "test"}, unparsed, metric.Unit)},
 		},
 	},
@@ -249,7 +254,7 @@ var controls = []Claim{
 		Statement: "Fine-tuning on shuffled answers teaches nothing beyond guessing.",
 		Statistic: "held-out accuracy minus 1/modulus",
 		Tests: []Test{
-			{"fine-tuned on shuffled answers, minus chance", "accuracy", Below, .05, mean(Select{Arm: "shuffled", Eval: "quick", Split: "test"}, aboveChance, metric.Signed)},
+			{"fine-tuned on shuffled answers, minus chance", "difference of accuracy", Below, .05, mean(Select{Arm: "shuffled", Eval: "quick", Split: "test"}, aboveChance, metric.Signed)},
 		},
 	},
 	{

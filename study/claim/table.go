@@ -51,6 +51,20 @@ func NewTable(samples []runlog.Sample) *Table {
 	return t
 }
 
+// has tells whether every one of these arms has samples.
+func (t *Table) has(arms map[string]bool) bool {
+	found := map[string]bool{}
+	for key := range t.samples {
+		found[key.Arm] = true
+	}
+	for a := range arms {
+		if !found[a] {
+			return false
+		}
+	}
+	return true
+}
+
 func (t *Table) usedRuns() []string {
 	runs := make([]string, 0, len(t.used))
 	for r := range t.used {

@@ -62,16 +62,6 @@ func unitRange(unit string) (lo, hi float64, ok bool) {
 // signedUnit tells whether values of the unit are differences, which are written with their sign.
 func signedUnit(unit string) bool { return strings.Contains(strings.ToLower(unit), "difference") }
 
-// unitOf is the unit of an estimate of what: "one thing minus another" in accuracy is a difference of accuracy, which has
-// another axis than accuracy.
-func unitOf(unit, what string) string {
-	unit = oneLine(unit)
-	if unit != "" && strings.Contains(what, " minus ") && !signedUnit(unit) {
-		return "difference of " + unit
-	}
-	return unit
-}
-
 // axisOver rounds [min, max] outwards to steps of 1, 2, 2.5 or 5 times a power of ten, with about n intervals.
 func axisOver(unit string, min, max float64, n int) axis {
 	if !(max > min) {

@@ -26,24 +26,26 @@ var page = template.Must(template.New("report").Parse(pageHTML))
 
 // view is what the template is filled from.
 type view struct {
-	CSP       string
-	CSS       template.CSS
-	JS        template.JS
-	Title     string
-	Summary   []string
-	Facts     []KV
-	Claims    []*claimView
-	Forest    []forestGroup
-	Controls  []*claimView
-	Arms      []armView
-	Curves    []curveGroup
-	Edits     []editFigure
-	Settings  string
-	Machine   []KV
-	HasReader bool
-	Shown     string
-	Total     string
-	Data      template.JS
+	CSP          string
+	CSS          template.CSS
+	JS           template.JS
+	Title        string
+	Summary      []string
+	Facts        []KV
+	Claims       []*claimView
+	Forest       []forestGroup
+	Controls     []*claimView
+	Arms         []armView
+	Accuracy     []accuracyRow
+	Curves       []curveGroup
+	Edits        []editFigure
+	AccuracyAxis axis
+	Settings     string
+	Machine      []KV
+	HasReader    bool
+	Shown        string
+	Total        string
+	Data         template.JS
 }
 
 type armView struct {
@@ -84,6 +86,7 @@ func newView(in Input) (view, error) {
 	v := view{
 		CSP: policy(pageCSS, pageJS), CSS: template.CSS(pageCSS), JS: template.JS(pageJS), Data: template.JS(js),
 		Title: oneLine(in.Title), Summary: in.summary(), Facts: facts(in), Machine: cleanKV(in.Machine), Settings: visibleText(in.Settings),
+		Accuracy: accuracies(in, order), AccuracyAxis: accuracyAxis,
 		Curves: curves(in, order, title), Edits: editFigures(in.Samples, order, title),
 		HasReader: len(d.Items) > 0, Shown: thousands(d.Shown), Total: thousands(d.Total),
 	}

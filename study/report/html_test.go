@@ -82,7 +82,7 @@ func TestPageHoldsEverySection(t *testing.T) {
 
 func TestEmptyInputIsAPage(t *testing.T) {
 	html := render(t, Input{})
-	if strings.Contains(html, "<section") || strings.Contains(html, "<script") || !strings.Contains(html, "decided no claims yet") {
+	if strings.Contains(html, "<section") || strings.Contains(html, "<script") || !strings.Contains(html, "none is decided here") {
 		t.Errorf("an empty input must give a page without sections and script:\n%s", html)
 	}
 }

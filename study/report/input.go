@@ -80,13 +80,13 @@ func (in Input) clean() Input {
 	in.Decisions = slices.Clone(in.Decisions)
 	for i := range in.Decisions {
 		d := &in.Decisions[i]
-		d.ID, d.Unit = oneLine(d.ID), unitOf(d.Unit, d.Statistic)
+		d.ID, d.Unit = oneLine(d.ID), oneLine(d.Unit)
 		if d.Control {
 			d.Argues = "" // nobody argues a control
 		}
 		d.Parts = slices.Clone(d.Parts)
 		for k := range d.Parts {
-			d.Parts[k].Unit = unitOf(d.Parts[k].Unit, d.Parts[k].Name)
+			d.Parts[k].Unit = oneLine(d.Parts[k].Unit)
 		}
 		d.Runs = slices.Clone(d.Runs)
 		for k := range d.Runs {
@@ -205,7 +205,7 @@ func (t tally) String() string {
 func (in Input) summary() []string {
 	claims, controls := in.split()
 	if len(in.Decisions) == 0 {
-		return []string{"This run has decided no claims yet."}
+		return []string{"No claim of the register is about these arms, so none is decided here."}
 	}
 	var out []string
 	if len(claims) > 0 {

@@ -18,9 +18,9 @@ type editFigure struct {
 	Rows                    []editRow
 }
 
-// editRow is one intervention. Changed is the share of parsed answers that differ from the model's own answer without
-// the intervention; Accuracy is the share of parsed answers that are right. Both are over the problems whose chains were
-// edited, so that the first row (no edit) is their baseline.
+// editRow is one intervention. Changed is the share of answers that differ from the model's own answer without the
+// intervention, where an answer that cannot be read has changed, as in the register of claims; Accuracy is the share of
+// problems solved. Both are over the problems whose chains were edited, so that the first row (no edit) is their baseline.
 type editRow struct {
 	Intervention       string
 	Changed, Accuracy  editCell
@@ -111,14 +111,10 @@ func (c *editCounts) add(s runlog.Sample) {
 	c.n++
 	if !s.Parsed {
 		c.unparsed++
-		if _, ok := c.right[s.Seed]; !ok { // the seed took part, though nothing of it could be read
-			c.right[s.Seed] = nil
-		}
-		return
 	}
 	c.right[s.Seed] = append(c.right[s.Seed], metric.Observation{Cluster: s.ID, Value: indicator(s.Correct)})
 	if s.Original != "" && s.Intervention != unedited {
-		c.changed[s.Seed] = append(c.changed[s.Seed], metric.Observation{Cluster: s.ID, Value: indicator(s.Answer != s.Original)})
+		c.changed[s.Seed] = append(c.changed[s.Seed], metric.Observation{Cluster: s.ID, Value: indicator(!s.Parsed || s.Answer != s.Original)})
 	}
 }
 

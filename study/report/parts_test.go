@@ -175,8 +175,8 @@ func TestEditFigureCounts(t *testing.T) {
 	if none.N != "32" || none.Accuracy.Numbers.Estimate != "0.969" || none.Changed.Has {
 		t.Errorf("unedited row: n %s, right %s, has change %v; want 32, 0.969 (31 of 32), false", none.N, none.Accuracy.Numbers.Estimate, none.Changed.Has)
 	}
-	if filler.N != "32" || filler.Unparsed != "8" || filler.Accuracy.Numbers.Estimate != "0.500" || filler.Changed.Numbers.Estimate != "0.500" {
-		t.Errorf("filler row: %+v; want n 32, 8 unparsed, half right, half changed", filler)
+	if filler.N != "32" || filler.Unparsed != "8" || filler.Accuracy.Numbers.Estimate != "0.375" || filler.Changed.Numbers.Estimate != "0.625" {
+		t.Errorf("filler row: %+v; want n 32, 8 unparsed, 12 right, 20 changed", filler)
 	}
 }
 

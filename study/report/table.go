@@ -44,7 +44,8 @@ var columns = []column{
 func decisionNumbers(d claim.Decision) numbers { return newNumbers(d.Estimate, d.Lo, d.Hi, d.Unit) }
 
 // WriteTable writes the decisions as a table for a terminal of width columns (100 if width is 0 or less), first the
-// claims, then the controls, with the reason under every entry that has a note. Columns that do not fit are left out, the
+// claims, then the controls, with the reason under every entry that has a note; without decisions, the accuracy of every
+// arm. Columns that do not fit are left out, the
 // unit first (it is then said below). With color, verdicts and headings carry ANSI colours; the words and shapes say the same without.
 func WriteTable(w io.Writer, in Input, width int, color bool) error {
 	if err := in.validate(); err != nil {
@@ -55,8 +56,14 @@ func WriteTable(w io.Writer, in Input, width int, color bool) error {
 	}
 	width = max(width, leastWidth)
 	t := tableWriter{width: width, color: color}
-	in.Samples = nil // not shown, so not to be cleaned
+	if len(in.Decisions) > 0 {
+		in.Samples = nil // not shown, so not to be cleaned
+	}
 	in = in.clean()
+	if len(in.Decisions) == 0 {
+		order, _ := armOrder(in.Arms)
+		t.accuracy(accuracies(in, order))
+	}
 	claims, controls := in.split()
 	cols, sizes := fit(in.Decisions, width)
 	t.section("", claims, cols, sizes)

@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"candor/study/claim"
+	"candor/study/runlog"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -103,5 +105,32 @@ func TestNotReportableIsNotZero(t *testing.T) {
 	got := table(t, in, 100, false)
 	if regexp.MustCompile(`0\.000`).MatchString(got) || !strings.Contains(got, "–") || !strings.Contains(got, "too few") {
 		t.Errorf("a missing estimate must be a dash with its reason:\n%s", got)
+	}
+}
+
+// A study that decides nothing still says what its arms can do, in any width.
+func TestAccuraciesWithoutDecisions(t *testing.T) {
+	in := Input{Arms: []Arm{{Name: "second-arm-with-a-long-name"}, {Name: "first"}}}
+	for i := range 40 {
+		for _, arm := range []string{"first", "second-arm-with-a-long-name"} {
+			in.Samples = append(in.Samples, runlog.Sample{
+				Arm: arm, Seed: 1 + i%2, Eval: "chain", Split: "validation", ID: fmt.Sprint(i), Intervention: "none",
+				Parsed: i%4 > 0, Correct: i%4 > 1,
+			})
+		}
+		in.Samples = append(in.Samples, runlog.Sample{Arm: "first", Seed: 1, Eval: "chain", Split: "validation", ID: fmt.Sprint(i), Intervention: "filler", Parsed: true})
+	}
+	wide := strings.Split(table(t, in, 100, false), "\n")
+	if len(wide) < 3 || strings.Join(strings.Fields(wide[0]), " ") != "arm measurement accuracy 95% interval n unparsed" ||
+		!strings.HasPrefix(wide[1], "second-arm-with-a-long-name  chain · validation     0.500  [") ||
+		!strings.HasPrefix(wide[2], "first ") || !strings.HasSuffix(wide[2], " 40        10") {
+		t.Errorf("the table of accuracies is\n%s", strings.Join(wide, "\n"))
+	}
+	for width := leastWidth; width < 100; width++ {
+		for _, line := range strings.Split(table(t, in, width, false), "\n") {
+			if n := utf8.RuneCountInString(line); n > width {
+				t.Fatalf("%d columns where %d fit: %q", n, width, line)
+			}
+		}
 	}
 }
