@@ -2,7 +2,6 @@ package experiment
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"candor/internal/rng"
@@ -59,8 +58,6 @@ type lessons struct {
 	r    *runner
 	what *SFTStage
 }
-
-func (r *runner) examples(what *SFTStage) lessons { return lessons{r, what} }
 
 // Example implements sft.Source.
 func (l lessons) Example(src *rng.Source) (tokens []int32, weights []float32) {
@@ -167,5 +164,3 @@ func (s *Spec) draw(e *EvalStage, seed int) ([]task.Problem, error) {
 	}
 	return p, nil
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -2,7 +2,6 @@ package experiment
 
 import (
 	"context"
-
 	"fmt"
 	"math"
 
@@ -183,20 +182,21 @@ func (r *runner) demonstrate(e *EvalStage, problems []task.Problem, samples []ru
 		return nil
 	}
 	corpus := r.spec.Corpora[e.Corpus]
-	byID := map[string]task.Problem{}
+	type fact struct{ accuracy, affected float64 }
+	facts := map[string]fact{}
 	for _, p := range problems {
-		byID[p.ID()] = p
+		f := fact{accuracy: corpus.Accuracy(p)}
+		if corpus.AffectedBy(p) {
+			f.affected = 1
+		}
+		facts[p.ID()] = f
 	}
 	for _, s := range samples {
-		p, ok := byID[s.ID]
+		f, ok := facts[s.ID]
 		if !ok {
 			return fmt.Errorf("sample %s belongs to no problem", s.ID)
 		}
-		s.Values["demonstrator"] = corpus.Accuracy(p)
-		s.Values["affected"] = 0
-		if corpus.AffectedBy(p) {
-			s.Values["affected"] = 1
-		}
+		s.Values["demonstrator"], s.Values["affected"] = f.accuracy, f.affected
 	}
 	return nil
 }

@@ -199,19 +199,19 @@ func (s *Spec) cost(what Stage, m transformer.Config) float64 {
 		if what.Pretrain.Planning != "" {
 			length = choiceTokens
 		}
-		return 6 * n * length * float64(what.Pretrain.Steps*what.Pretrain.Batch)
+		return 6 * n * length * float64(what.Pretrain.Steps) * float64(what.Pretrain.Batch)
 	case what.SFT != nil:
 		length := float64(directTokens)
 		if what.SFT.Data != "direct" {
 			length = pageTokens
 		}
-		return 6 * n * length * float64(what.SFT.Steps*what.SFT.Batch)
+		return 6 * n * length * float64(what.SFT.Steps) * float64(what.SFT.Batch)
 	case what.GRPO != nil:
 		length := float64(chainTokens)
 		if what.GRPO.Planning != "" {
 			length = choiceTokens
 		}
-		return (6 + 2 + 8) * n * length * float64(what.GRPO.Steps*what.GRPO.Prompts*what.GRPO.Group)
+		return (6 + 2 + 8) * n * length * float64(what.GRPO.Steps) * float64(what.GRPO.Prompts) * float64(what.GRPO.Group)
 	case what.Eval != nil:
 		e := what.Eval
 		runs := float64(max(1, e.Repeats)) + .4*float64(len(e.Interventions))

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -96,11 +98,9 @@ func Run(ctx context.Context, spec *Spec, opts Options) (Result, error) {
 	manifest := runlog.RunManifest{Study: spec.Name, Title: spec.Title, Spec: string(opts.YAML), Arms: p.arms(), Seeds: spec.Seeds, Machine: opts.Machine, Started: started}
 	for _, st := range p.stages {
 		manifest.Stages = append(manifest.Stages, st.id)
-		status, err := runlog.ReadStatus(opts.Folder.Path("stages", st.id, "status.json"))
-		if err != nil {
+		if st.done, err = r.isDone(st); err != nil {
 			return Result{}, err
 		}
-		st.done = status.State == runlog.Done
 	}
 	if manifest.Hash, err = runlog.Hash(manifest.Spec); err != nil {
 		return Result{}, err
@@ -114,7 +114,7 @@ func Run(ctx context.Context, spec *Spec, opts Options) (Result, error) {
 	}
 	n, err := opts.Folder.MergeSamples(p.parts())
 	if err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("merging the samples: %w; remove the folder of a damaged stage to have it computed anew", err)
 	}
 	if computed > 0 {
 		manifest.Ended = opts.Clock()
@@ -123,6 +123,23 @@ func Run(ctx context.Context, spec *Spec, opts Options) (Result, error) {
 		}
 	}
 	return Result{Samples: n, Computed: computed, Stages: manifest.Stages}, nil
+}
+
+// isDone tells whether the folder holds a stage's result. The error says that it holds another's in its place.
+func (r *runner) isDone(st *stage) (bool, error) {
+	status, err := runlog.ReadStatus(r.folder.Path("stages", st.id, "status.json"))
+	if err != nil || status.State != runlog.Done {
+		return false, err
+	}
+	dir := r.folder.Path("stages", st.id)
+	m, err := runlog.ReadManifest(filepath.Join(dir, "manifest.json"))
+	if err == nil && m.Hash != st.hash {
+		err = fmt.Errorf("it is the stage of hash %s", m.Hash)
+	}
+	if err != nil {
+		return false, fmt.Errorf("stage %s is marked as done, but its manifest does not say so: %w; remove %s to have it computed anew", st.id, err, dir)
+	}
+	return true, nil
 }
 
 // arms describes the study's arms for the manifest.
@@ -135,7 +152,7 @@ func (p *plan) arms() []runlog.Arm {
 		}
 		for _, seed := range p.spec.Seeds {
 			for _, st := range p.chain[use{a.Name, seed}] {
-				arm.Stages[itoa(seed)] = append(arm.Stages[itoa(seed)], st.id)
+				arm.Stages[strconv.Itoa(seed)] = append(arm.Stages[strconv.Itoa(seed)], st.id)
 			}
 		}
 		arms = append(arms, arm)
@@ -190,7 +207,7 @@ func (r *runner) run(ctx context.Context, st *stage, threads int) error {
 	case err == nil:
 		r.progress.event(Finished, st)
 		return nil
-	case errors.Is(err, context.Canceled):
+	case stopped(err):
 		return errors.Join(err, folder.Cancel("interrupted"))
 	default:
 		return errors.Join(err, folder.Fail(err))

@@ -64,7 +64,6 @@ type scheduler struct {
 	users   map[*stage][]*stage
 	way     map[*stage]float64
 	free    int // threads not in use
-	running int
 	left    int // stages not finished
 	err     error
 }
@@ -88,7 +87,6 @@ func (s *scheduler) next(ctx context.Context) (*stage, int) {
 			s.ready = append(s.ready[:best], s.ready[best+1:]...)
 			n := max(1, s.free/(len(s.ready)+1))
 			s.free -= n
-			s.running++
 			return st, n
 		}
 		s.wake.Wait()
@@ -99,7 +97,6 @@ func (s *scheduler) finished(st *stage, n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free += n
-	s.running--
 	s.left--
 	switch {
 	case err == nil:
@@ -109,10 +106,15 @@ func (s *scheduler) finished(st *stage, n int, err error) {
 				s.ready = append(s.ready, u)
 			}
 		}
-	case s.err == nil || errors.Is(s.err, context.Canceled) && !errors.Is(err, context.Canceled):
+	case s.err == nil || stopped(s.err) && !stopped(err): // a stage that was told to stop may be quicker to say so
 		s.err = fmt.Errorf("stage %s: %w", st.id, err)
 	}
 	s.wake.Broadcast()
+}
+
+// stopped tells whether a stage ended because its context did.
+func stopped(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // longestWays gives for each stage its own cost plus that of the costliest chain of stages that wait for it.

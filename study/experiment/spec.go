@@ -3,9 +3,9 @@ package experiment
 import (
 	"embed"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -28,8 +28,6 @@ type Spec struct {
 	Problems map[string]task.Range         `yaml:"problems" json:"problems"`
 	Planning map[string]task.Planning      `yaml:"planning" json:"planning"`
 	Arms     []Arm                         `yaml:"arms" json:"arms"`
-
-	doc *document
 }
 
 // Arm is one condition of a study: a chain of stages.
@@ -137,23 +135,19 @@ func Builtin() []string {
 	return names
 }
 
-// maxSpec bounds the size of a spec file, in bytes.
-const maxSpec = 4 << 20
-
-// Load reads a study by the name of a built-in one or by the path of a YAML file. Its error names file, line and column.
+// Load reads a study by the name of a built-in one or by the path of a YAML file, and returns it with its YAML. Its error
+// names file, line and column.
 func Load(nameOrPath string) (*Spec, []byte, error) {
 	if data, err := specFiles.ReadFile("specs/" + nameOrPath + ".yaml"); err == nil {
 		spec, err := Parse(nameOrPath+".yaml", data)
 		return spec, data, err
 	}
-	info, err := os.Stat(nameOrPath)
-	if err != nil || info.IsDir() {
-		return nil, nil, fmt.Errorf("there is no study %q: name a YAML file or one of: %s", nameOrPath, strings.Join(Builtin(), ", "))
+	f, err := os.Open(nameOrPath)
+	if err != nil {
+		return nil, nil, fmt.Errorf("there is no study %q: name a YAML file or one of: %s", nameOrPath, list(Builtin()))
 	}
-	if info.Size() > maxSpec {
-		return nil, nil, fmt.Errorf("the study %s is %d bytes long; a spec has at most %d", nameOrPath, info.Size(), maxSpec)
-	}
-	data, err := os.ReadFile(nameOrPath)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSpec+1)) // one more than Parse lets pass: a pipe does not tell its size
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the study: %w", err)
 	}
@@ -168,103 +162,14 @@ func Parse(file string, data []byte) (*Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec.doc = doc
-	if err := spec.validate(); err != nil {
+	c := checker{spec: spec, doc: doc, models: map[string]bool{}, drawn: map[drawing]int{}}
+	if err := c.study(); err != nil {
 		return nil, err
 	}
 	return spec, nil
 }
 
-var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)
-
-func (s *Spec) validate() error {
-	if !validName.MatchString(s.Name) {
-		return s.doc.at("name", "name is %q; it must be 1 to 64 small letters, digits, dots and dashes", s.Name)
-	}
-	if len(s.Seeds) == 0 {
-		return s.doc.at("seeds", "seeds is empty; name at least one, such as [1, 2, 3]")
-	}
-	for i, seed := range s.Seeds {
-		if seed < 0 || slices.Index(s.Seeds, seed) != i {
-			return s.doc.at(fmt.Sprintf("seeds[%d]", i), "seed %d is negative or stands twice", seed)
-		}
-	}
-	vocab := len(task.Vocabulary()) + 1
-	for _, name := range sortedKeys(s.Models) {
-		m := s.Models[name]
-		if m.Vocab != 0 {
-			return s.doc.at("models."+name+".vocab", "vocab follows from the task language; leave it out")
-		}
-		m.Vocab = vocab
-		if err := m.Validate(); err != nil {
-			return s.doc.under("models."+name, err)
-		}
-		s.Models[name] = m
-	}
-	for _, name := range sortedKeys(s.Corpora) {
-		if err := s.Corpora[name].Validate(); err != nil {
-			return s.doc.under("corpora."+name, err)
-		}
-	}
-	for _, name := range sortedKeys(s.Problems) {
-		if err := s.Problems[name].Validate(); err != nil {
-			return s.doc.under("problems."+name, err)
-		}
-	}
-	for _, name := range sortedKeys(s.Planning) {
-		if err := s.Planning[name].Validate(); err != nil {
-			return s.doc.under("planning."+name, err)
-		}
-	}
-	if len(s.Arms) == 0 {
-		return s.doc.at("arms", "a study has at least one arm")
-	}
-	trained := map[string]bool{} // arm -> it ends with a model
-	for i, arm := range s.Arms {
-		if err := s.validateArm(fmt.Sprintf("arms[%d]", i), arm, trained); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *Spec) validateArm(path string, arm Arm, earlier map[string]bool) error {
-	if !validName.MatchString(arm.Name) {
-		return s.doc.at(path+".name", "arm name %q must be 1 to 64 small letters, digits, dots and dashes", arm.Name)
-	}
-	if _, ok := earlier[arm.Name]; ok {
-		return s.doc.at(path+".name", "two arms are called %q", arm.Name)
-	}
-	hasModel := false
-	if arm.From != "" {
-		if !earlier[arm.From] {
-			return s.doc.at(path+".from", "from: no arm before this one is called %q and has a model; there are: %s", arm.From, strings.Join(sortedKeys(earlier), ", "))
-		}
-		hasModel = true
-	}
-	if len(arm.Stages) == 0 {
-		return s.doc.at(path, "arm %q has no stages", arm.Name)
-	}
-	names := map[string]bool{}
-	for j, st := range arm.Stages {
-		at := fmt.Sprintf("%s.stages[%d]", path, j)
-		if err := s.validateStage(at, st, hasModel, earlier, arm.Name); err != nil {
-			return err
-		}
-		hasModel = true
-		if st.Eval != nil {
-			key := st.Eval.Name + " on " + st.Eval.set()
-			if names[key] {
-				return s.doc.at(at+".eval.name", "two evals of arm %q are called %s", arm.Name, key)
-			}
-			names[key] = true
-		}
-	}
-	earlier[arm.Name] = hasModel
-	return nil
-}
-
-// SetSeeds makes the study have n seeds: its own as far as they go, then the numbers that follow the greatest of them.
+// SetSeeds makes the study have n seeds, at least 1: its own as far as they go, then the numbers that follow the greatest of them.
 func (s *Spec) SetSeeds(n int) {
 	for len(s.Seeds) < n {
 		s.Seeds = append(s.Seeds, slices.Max(s.Seeds)+1)
@@ -284,7 +189,7 @@ func (s *Spec) Keep(names []string) error {
 	add = func(name string) error {
 		i, ok := index[name]
 		if !ok {
-			return fmt.Errorf("the study %s has no arm %q, which is needed; it has: %s", s.Name, name, strings.Join(sortedKeys(index), ", "))
+			return fmt.Errorf("the study %s has no arm %q, which is needed; it has: %s", s.Name, name, list(sortedKeys(index)))
 		}
 		if keep[name] {
 			return nil

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"reflect"
 
 	"candor/engine/checkpoint"
 	"candor/engine/tensor"
@@ -22,6 +22,9 @@ import (
 // partial is the folder, beside a stage's model, that holds where an unfinished training stood.
 const partial = "partial"
 
+// completionsFile holds the completions that a reinforcement learning stage sampled.
+const completionsFile = "completions.jsonl"
+
 // checkpoints is how many times a training stage saves where it stands.
 const checkpoints = 6
 
@@ -31,52 +34,37 @@ func (r *runner) training(ctx context.Context, st *stage, folder *runlog.Stage, 
 	if err != nil {
 		return err
 	}
-	after := -1
-	if resume != nil {
-		after = resume.Step
-	}
-	metrics, err := folder.Metrics(after)
+	logs, err := openLogs(st, folder, resume)
 	if err != nil {
 		return err
 	}
 	hooks := train.Hooks{
-		Metric:   metrics.WriteMetrics,
-		Progress: func(done, total int) { r.progress.step(st, done, total) },
-		Resume:   resume,
-	}
-	var completions *runlog.Writer
-	hooks.Checkpoint = func(s train.State) error {
-		if err := metrics.Flush(); err != nil {
-			return err
-		}
-		if completions != nil {
-			if err := completions.Flush(); err != nil {
+		Metric:          logs.metrics.WriteMetrics,
+		Progress:        func(done, total int) { r.progress.step(st, done, total) },
+		Resume:          resume,
+		CheckpointEvery: every(st.what.steps()),
+		Checkpoint: func(s train.State) error {
+			if err := logs.flush(); err != nil {
 				return err
 			}
-		}
-		extra, err := json.Marshal(extraState{s.Tokens})
-		if err != nil {
-			return err
-		}
-		return checkpoint.Save(folder.Path(partial), checkpoint.Checkpoint{Model: model, Tokenizer: r.tokenizer,
-			Training: &checkpoint.Training{Step: s.Step, M: s.M, V: s.V, Extra: extra}})
+			extra, err := json.Marshal(extraState{s.Tokens})
+			if err != nil {
+				return err
+			}
+			return checkpoint.Save(folder.Path(partial), checkpoint.Checkpoint{Model: model, Tokenizer: r.tokenizer,
+				Training: &checkpoint.Training{Step: s.Step, M: s.M, V: s.V, Extra: extra}})
+		},
 	}
 	src := rng.New(uint64(st.seed)).Split(st.kind)
-	switch {
-	case st.what.Init != nil:
-		err = nil // the untrained model is the result
-	case st.what.Pretrain != nil:
-		hooks.CheckpointEvery = every(st.what.Pretrain.Steps)
-		_, err = pretrain.Run(ctx, st.what.Pretrain.Config, pretrain.Input{Policy: model, Pool: pool, Source: src, Pages: r.pages(st.what.Pretrain.Corpus, st.what.Pretrain.Planning)}, hooks)
-	case st.what.SFT != nil:
-		hooks.CheckpointEvery = every(st.what.SFT.Steps)
-		_, err = sft.Run(ctx, st.what.SFT.Config, sft.Input{Policy: model, Pool: pool, Source: src, Examples: r.examples(st.what.SFT)}, hooks)
-	case st.what.GRPO != nil:
-		hooks.CheckpointEvery = every(st.what.GRPO.Steps)
-		if completions, err = folder.Log("completions.jsonl", after); err != nil {
-			return err
-		}
-		err = r.reinforce(ctx, st, model, pool, src, hooks, completions)
+	switch what := st.what; {
+	case what.Init != nil:
+		// the untrained model is the result
+	case what.Pretrain != nil:
+		_, err = pretrain.Run(ctx, what.Pretrain.Config, pretrain.Input{Policy: model, Pool: pool, Source: src, Pages: r.pages(what.Pretrain.Corpus, what.Pretrain.Planning)}, hooks)
+	case what.SFT != nil:
+		_, err = sft.Run(ctx, what.SFT.Config, sft.Input{Policy: model, Pool: pool, Source: src, Examples: lessons{r, what.SFT}}, hooks)
+	case what.GRPO != nil:
+		err = r.reinforce(ctx, st, model, pool, src, hooks, logs.completions)
 	}
 	if err != nil {
 		return err
@@ -90,27 +78,32 @@ func (r *runner) training(ctx context.Context, st *stage, folder *runlog.Stage, 
 	return nil
 }
 
+// steps is how many steps the stage trains for.
+func (s Stage) steps() int {
+	switch {
+	case s.Pretrain != nil:
+		return s.Pretrain.Steps
+	case s.SFT != nil:
+		return s.SFT.Steps
+	case s.GRPO != nil:
+		return s.GRPO.Steps
+	}
+	return 0
+}
+
 func every(steps int) int { return max(1, (steps+checkpoints-1)/checkpoints) }
 
 type extraState struct {
 	Tokens int64 `json:"tokens"`
 }
 
-// startingPoint returns the model that training begins with, and the state to resume from if an earlier try left one.
+// startingPoint returns the model that training begins with, and the state to resume from if an earlier try left one. What
+// it left counts only if it is whole and this stage's: otherwise training begins anew, and ends with the same bits.
 func (r *runner) startingPoint(st *stage, folder *runlog.Stage) (*transformer.Model, *train.State, error) {
-	c, err := checkpoint.Load(folder.Path(partial))
-	switch {
-	case err == nil && c.Training != nil:
-		var extra extraState
-		if err := json.Unmarshal(c.Training.Extra, &extra); err != nil {
-			return nil, nil, fmt.Errorf("reading the partial checkpoint of stage %s: %w; remove that folder to begin the stage anew", st.id, err)
+	if c, err := checkpoint.Load(folder.Path(partial)); err == nil {
+		if state := resumable(c, st, folder); state != nil {
+			return c.Model, state, nil
 		}
-		t := c.Training
-		return c.Model, &train.State{Step: t.Step, Tokens: extra.Tokens, Params: c.Model.Flat(), M: t.M, V: t.V}, nil
-	case err == nil:
-		return nil, nil, fmt.Errorf("the partial checkpoint in %s has no optimizer state; remove that folder to begin the stage anew", folder.Path(partial))
-	case !errors.Is(err, fs.ErrNotExist) && exists(folder.Path(partial)):
-		return nil, nil, fmt.Errorf("%w; remove that folder to begin the stage anew", err)
 	}
 	if st.input == nil {
 		m, err := transformer.New(st.model, rng.New(uint64(st.seed)).Split("init"))
@@ -120,16 +113,83 @@ func (r *runner) startingPoint(st *stage, folder *runlog.Stage) (*transformer.Mo
 	return m, nil, err
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+// resumable returns the state that a checkpoint holds, or nil if the stage cannot go on from there.
+func resumable(c checkpoint.Checkpoint, st *stage, folder *runlog.Stage) *train.State {
+	var extra extraState
+	t := c.Training
+	if t == nil || !sameShape(c.Model.Config, st.model) || t.Step < 1 || t.Step >= st.what.steps() || json.Unmarshal(t.Extra, &extra) != nil {
+		return nil
+	}
+	if !logged(folder.Path("metrics.jsonl"), t.Step, 1) {
+		return nil
+	}
+	if g := st.what.GRPO; g != nil && !logged(folder.Path(completionsFile), t.Step, g.Prompts*g.Group) {
+		return nil
+	}
+	return &train.State{Step: t.Step, Tokens: extra.Tokens, Params: c.Model.Flat(), M: t.M, V: t.V}
+}
+
+// sameShape compares two configs; positions may be given once for all heads.
+func sameShape(a, b transformer.Config) bool {
+	a.Positions, b.Positions = a.HeadPositions(), b.HeadPositions()
+	return reflect.DeepEqual(a, b)
+}
+
+// logged tells whether a log has all its lines up to a step, so many for each.
+func logged(path string, upTo, each int) bool {
+	lines := 0
+	enough := errors.New("a later step")
+	_, err := runlog.EachLine(path, false, func(_ int, data []byte) error {
+		var row struct{ Step int }
+		switch err := json.Unmarshal(data, &row); {
+		case err != nil:
+			return err
+		case row.Step > upTo:
+			return enough
+		case row.Step != 1+lines/each:
+			return fmt.Errorf("step %d is out of its place", row.Step)
+		}
+		lines++
+		return nil
+	})
+	return (err == nil || errors.Is(err, enough)) && lines == upTo*each
+}
+
+// logs are the files that a training stage writes while it goes on.
+type logs struct {
+	metrics     *runlog.Writer
+	completions *runlog.Writer // nil but for reinforcement learning
+}
+
+func openLogs(st *stage, folder *runlog.Stage, resume *train.State) (l logs, err error) {
+	after := -1
+	if resume != nil {
+		after = resume.Step
+	}
+	if l.metrics, err = folder.Metrics(after); err != nil {
+		return logs{}, err
+	}
+	if st.what.GRPO != nil {
+		l.completions, err = folder.Log(completionsFile, after)
+	}
+	return l, err
+}
+
+func (l logs) flush() error {
+	if err := l.metrics.Flush(); err != nil || l.completions == nil {
+		return err
+	}
+	return l.completions.Flush()
 }
 
 // model loads what a finished training stage left.
 func (r *runner) model(st *stage) (*transformer.Model, error) {
 	c, err := checkpoint.Load(r.folder.Path("stages", st.id, "model"))
+	if err == nil && !sameShape(c.Model.Config, st.model) {
+		err = fmt.Errorf("it holds a model of another shape than %+v", st.model)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("stage %s is marked as done, but its model cannot be used: %w; remove %s to have it computed anew", st.id, err, r.folder.Path("stages", st.id))
 	}
 	return c.Model, nil
 }
@@ -150,7 +210,7 @@ func (r *runner) reinforce(ctx context.Context, st *stage, model *transformer.Mo
 	return err
 }
 
-// completion is one line of completions.jsonl.
+// completion is one line of completionsFile.
 type completion struct {
 	Step   int     `json:"step"`
 	Index  int     `json:"index"`
