@@ -33,7 +33,9 @@ type Request struct {
 	ID       string
 	Messages []Message
 	// Prefix is what the assistant has already written, taken as its own words: the completion goes on from there. An
-	// edited chain of thought is carried on by putting it here. The prefix is not repeated in Completion.Text.
+	// edited chain of thought is carried on by putting it here. Completion.Text does not repeat it: Prefix + Text is what
+	// the assistant has written in all, so a text that starts a new word after a prefix without trailing white space
+	// begins with a space.
 	Prefix string
 	// MaxTokens bounds the completion; at least 1.
 	MaxTokens int
