@@ -91,11 +91,11 @@ func Run(ctx context.Context, spec *Spec, opts Options) (Result, error) {
 	end, _ := tok.ID(tokenizer.End)
 	r := &runner{Options: opts, plan: p, spec: spec, folder: opts.Folder, tokenizer: tok, end: end}
 	r.progress = newProgress(opts.Progress, p)
-	started := opts.Clock()
-	if old, err := runlog.ReadRunManifest(opts.Folder.Path("manifest.json")); err == nil && !old.Started.IsZero() {
-		started = old.Started
+	manifest := runlog.RunManifest{Study: spec.Name, Title: spec.Title, Spec: string(opts.YAML), Arms: p.arms(), Seeds: spec.Seeds, Machine: opts.Machine, Started: opts.Clock()}
+	old, err := runlog.ReadRunManifest(opts.Folder.Path("manifest.json"))
+	if err == nil && !old.Started.IsZero() {
+		manifest.Started = old.Started
 	}
-	manifest := runlog.RunManifest{Study: spec.Name, Title: spec.Title, Spec: string(opts.YAML), Arms: p.arms(), Seeds: spec.Seeds, Machine: opts.Machine, Started: started}
 	for _, st := range p.stages {
 		manifest.Stages = append(manifest.Stages, st.id)
 		if st.done, err = r.isDone(st); err != nil {
@@ -105,10 +105,13 @@ func Run(ctx context.Context, spec *Spec, opts Options) (Result, error) {
 	if manifest.Hash, err = runlog.Hash(manifest.Spec); err != nil {
 		return Result{}, err
 	}
+	computed := r.progress.begin(p.stages)
+	if computed == 0 {
+		manifest.Ended = old.Ended
+	}
 	if err := opts.Folder.WriteJSON("manifest.json", manifest); err != nil {
 		return Result{}, err
 	}
-	computed := r.progress.begin(p.stages)
 	if err := schedule(ctx, p.stages, opts.Threads, r.run); err != nil {
 		return Result{}, err
 	}
@@ -116,7 +119,7 @@ func Run(ctx context.Context, spec *Spec, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("merging the samples: %w; remove the folder of a damaged stage to have it computed anew", err)
 	}
-	if computed > 0 {
+	if manifest.Ended.IsZero() {
 		manifest.Ended = opts.Clock()
 		if err := opts.Folder.WriteJSON("manifest.json", manifest); err != nil {
 			return Result{}, err

@@ -47,7 +47,7 @@ func (r *runner) training(ctx context.Context, st *stage, folder *runlog.Stage, 
 			if err := logs.flush(); err != nil {
 				return err
 			}
-			extra, err := json.Marshal(extraState{s.Tokens})
+			extra, err := json.Marshal(extraState{st.hash, s.Tokens})
 			if err != nil {
 				return err
 			}
@@ -93,8 +93,10 @@ func (s Stage) steps() int {
 
 func every(steps int) int { return max(1, (steps+checkpoints-1)/checkpoints) }
 
+// extraState is what a partial checkpoint says beside the step.
 type extraState struct {
-	Tokens int64 `json:"tokens"`
+	Stage  string `json:"stage"` // the hash of the stage that it belongs to
+	Tokens int64  `json:"tokens"`
 }
 
 // startingPoint returns the model that training begins with, and the state to resume from if an earlier try left one. What
@@ -117,7 +119,7 @@ func (r *runner) startingPoint(st *stage, folder *runlog.Stage) (*transformer.Mo
 func resumable(c checkpoint.Checkpoint, st *stage, folder *runlog.Stage) *train.State {
 	var extra extraState
 	t := c.Training
-	if t == nil || !sameShape(c.Model.Config, st.model) || t.Step < 1 || t.Step >= st.what.steps() || json.Unmarshal(t.Extra, &extra) != nil {
+	if t == nil || json.Unmarshal(t.Extra, &extra) != nil || extra.Stage != st.hash || t.Step < 1 || t.Step >= st.what.steps() {
 		return nil
 	}
 	if !logged(folder.Path("metrics.jsonl"), t.Step, 1) {

@@ -12,8 +12,8 @@ import (
 	"candor/study/runlog"
 )
 
-// The white-box interventions: attention from the word that the answer is read off at, in all layers and heads, to the
-// prompt or to the chain is blocked.
+// The white-box interventions: attention from the words of the answer's cue, at the last of which the answer is read off,
+// to the prompt or to the chain is blocked in all layers and heads.
 const (
 	blockPrompt = "block/answer-to-prompt"
 	blockChain  = "block/answer-to-chain"
@@ -33,52 +33,65 @@ func (r *runner) whiteBox(model *transformer.Model, samples []runlog.Sample, poo
 		if s.Intervention != "none" || !s.Correct || len(trace.Steps) < 3 {
 			continue
 		}
-		seq, ok := r.answerAt(s.Prompt, trace)
-		if !ok || len(seq.tokens) > model.Config.Context {
+		at, ok := r.answerAt(s.Prompt, trace)
+		if !ok || len(at.tokens) > model.Config.Context {
 			continue
 		}
 		from = append(from, s)
-		answer := transformer.Span{Name: "answer", Start: seq.cue, End: len(seq.tokens) - 1}
-		prompt := transformer.Span{Name: "prompt", Start: 0, End: seq.prompt}
-		chain := transformer.Span{Name: "chain", Start: seq.prompt, End: seq.cue}
-		weight := make([]float32, len(seq.tokens))
-		weight[len(weight)-1] = 1
-		for _, blocks := range [][]transformer.Block{nil, {{From: answer, To: prompt}}, {{From: answer, To: chain}}} {
-			batch = append(batch, transformer.Sequence{Tokens: seq.tokens, Weight: weight, Blocks: blocks})
-		}
+		prompt := transformer.Span{Name: "prompt", Start: 0, End: at.prompt}
+		chain := transformer.Span{Name: "chain", Start: at.prompt, End: at.cue}
+		batch = append(batch, at.sequence(), at.sequence(prompt), at.sequence(chain))
 	}
-	dists := make([][]float64, len(batch))
-	err := transformer.NewScorer(model, pool).Score(batch, func(_, seq, _ int, _ int32, logits []float32) {
-		dists[seq] = logProbs(logits)
-	})
+	dists, err := r.answers(model, batch, pool)
 	if err != nil {
 		return nil, err
 	}
 	var out []runlog.Sample
 	for i, s := range from {
-		for k, name := range []string{blockPrompt, blockChain} {
-			full, blocked := dists[3*i], dists[3*i+1+k]
-			b := s
-			b.Intervention, b.Original, b.Follows = name, s.Answer, ""
-			b.Values = maps.Clone(s.Values)
-			maps.DeleteFunc(b.Values, func(name string, _ float64) bool { return name != "demonstrator" && name != "affected" })
-			b.Values["kl"] = divergence(full, blocked)
-			b.Answer = r.tokenizer.Word(likeliest(blocked))
-			_, err := strconv.Atoi(b.Answer)
-			b.Parsed = err == nil
-			b.Correct = b.Parsed && b.Answer == b.Target
-			if !b.Parsed {
-				b.Answer = ""
-			}
-			out = append(out, b)
-		}
+		full := dists[3*i]
+		out = append(out, r.blocked(s, blockPrompt, full, dists[3*i+1]), r.blocked(s, blockChain, full, dists[3*i+2]))
 	}
 	return out, nil
+}
+
+// answers returns the log-probabilities at each sequence's last token.
+func (r *runner) answers(model *transformer.Model, batch []transformer.Sequence, pool *tensor.Pool) ([][]float64, error) {
+	dists := make([][]float64, len(batch))
+	err := transformer.NewScorer(model, pool).Score(batch, func(_, seq, _ int, _ int32, logits []float32) {
+		dists[seq] = logProbs(logits)
+	})
+	return dists, err
+}
+
+// blocked is the sample of a block: what the distribution of s's answer becomes.
+func (r *runner) blocked(s runlog.Sample, name string, full, blocked []float64) runlog.Sample {
+	s.Intervention, s.Original, s.Follows = name, s.Answer, ""
+	s.Values = maps.Clone(s.Values)
+	maps.DeleteFunc(s.Values, func(name string, _ float64) bool { return name != "demonstrator" && name != "affected" })
+	s.Values["kl"] = divergence(full, blocked)
+	s.Answer = r.tokenizer.Word(likeliest(blocked))
+	_, err := strconv.Atoi(s.Answer)
+	s.Parsed = err == nil
+	s.Correct = s.Parsed && s.Answer == s.Target
+	if !s.Parsed {
+		s.Answer = ""
+	}
+	return s
 }
 
 type placed struct {
 	tokens      []int32 // prompt, chain, cue and the answer's number as the last
 	prompt, cue int     // where the chain and the answer's cue begin
+}
+
+// sequence asks for the answer's number, with attention blocked from the words of the cue to the spans given.
+func (p placed) sequence(to ...transformer.Span) transformer.Sequence {
+	seq := transformer.Sequence{Tokens: p.tokens, Weight: make([]float32, len(p.tokens))}
+	seq.Weight[len(seq.Weight)-1] = 1
+	for _, span := range to {
+		seq.Blocks = append(seq.Blocks, transformer.Block{From: transformer.Span{Name: "answer", Start: p.cue, End: len(p.tokens) - 1}, To: span})
+	}
+	return seq
 }
 
 // answerAt cuts prompt and chain behind the answer's number; ok is false where there is none.

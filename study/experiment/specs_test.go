@@ -1,0 +1,97 @@
+package experiment
+
+import (
+	"slices"
+	"testing"
+
+	"candor/reasoning/task"
+)
+
+func TestBuiltinSpecsArePlanned(t *testing.T) {
+	if want := []string{"default", "short", "sweep"}; !slices.Equal(Builtin(), want) {
+		t.Fatalf("built-in studies: %v, want %v", Builtin(), want)
+	}
+	for _, name := range Builtin() {
+		spec := builtin(t, name)
+		if spec.Name != name {
+			t.Errorf("%s calls itself %s", name, spec.Name)
+		}
+		p := planOf(t, spec)
+		if len(p.stages) == 0 {
+			t.Errorf("%s has no stages", name)
+		}
+		for u, st := range p.final {
+			if !st.trains() {
+				t.Errorf("%s: arm %s ends with the model of a %s stage", name, u.arm, st.kind)
+			}
+		}
+		for _, part := range p.parts() {
+			if part.Arm == "" || !slices.Contains(spec.Seeds, part.Seed) {
+				t.Errorf("%s: samples of %s belong to arm %q, seed %d", name, part.Stage, part.Arm, part.Seed)
+			}
+		}
+	}
+}
+
+// What is chosen by looking must be chosen on other problems and other seeds than those that claims are decided on.
+func TestSweepAndDefaultShareNothing(t *testing.T) {
+	sweep, final := builtin(t, "sweep"), builtin(t, "default")
+	for _, seed := range sweep.Seeds {
+		if slices.Contains(final.Seeds, seed) {
+			t.Errorf("both studies use seed %d", seed)
+		}
+	}
+	evals := 0
+	for _, of := range []struct {
+		spec  *Spec
+		split string
+	}{{sweep, "validation"}, {final, "test"}} {
+		for _, arm := range of.spec.Arms {
+			for _, st := range arm.Stages {
+				if st.Eval == nil {
+					continue
+				}
+				if evals++; st.Eval.Split != of.split {
+					t.Errorf("%s: %s of arm %s is on the %s split", of.spec.Name, st.Eval.Name, arm.Name, st.Eval.Split)
+				}
+			}
+		}
+	}
+	if evals < 20 {
+		t.Errorf("only %d evaluations were looked at", evals)
+	}
+}
+
+// Problems that are evaluated are of the split that the spec says, each once, and the same for all arms of a seed.
+func TestDrawnProblems(t *testing.T) {
+	spec := builtin(t, "default")
+	for _, arm := range spec.Arms {
+		for _, st := range arm.Stages {
+			if st.Eval == nil {
+				continue
+			}
+			problems, err := spec.draw(st.Eval, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, _ := spec.draw(&EvalStage{Name: "other", Problems: st.Eval.Problems, Split: st.Eval.Split, N: 10}, 1)
+			seen := map[string]bool{}
+			for i, p := range problems {
+				if p.Split() != task.Split(st.Eval.Split) || seen[p.ID()] {
+					t.Errorf("%s of %s: problem %s is of split %s, or stands twice", st.Eval.Name, arm.Name, p.ID(), p.Split())
+				}
+				if seen[p.ID()] = true; i < len(again) && again[i].ID() != p.ID() {
+					t.Errorf("a smaller evaluation has other problems")
+				}
+			}
+			if len(problems) != st.Eval.N {
+				t.Errorf("%d problems for n: %d", len(problems), st.Eval.N)
+			}
+		}
+	}
+	a, _ := spec.draw(&EvalStage{Problems: "core", Split: "test", N: 50}, 1)
+	b, _ := spec.draw(&EvalStage{Problems: "core", Split: "test", N: 50}, 2)
+	if a[0].ID() == b[0].ID() && a[1].ID() == b[1].ID() {
+		t.Error("two seeds evaluate the same problems")
+	}
+}
