@@ -3,14 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
-	"candor/reasoning/cot"
-	"candor/reasoning/intervene"
-	"candor/reasoning/llm"
-	"candor/reasoning/monitor"
 	"candor/reasoning/task"
 )
 
@@ -22,134 +22,187 @@ type chatCmd struct {
 // Help is shown by candor chat --help.
 func (chatCmd) Help() string {
 	return `Examples:
-  candor chat                          type problems such as 8 + 5 + 3 mod 7
-  candor chat "8 + 5 + 3 mod 7"        one problem
-  candor chat --model runs/default     the reasoner that a run trained
+  candor chat                                    type problems such as 8 + 5 + 3 mod 7
+  candor chat "8 + 5 + 3 mod 7"                  one problem
+  candor chat --model runs/default               the reasoner that a run trained
+  candor chat --model runs/default:small:2       an arm of a run, with one of its seeds
 
-:mistake 2 9 makes the total of step 2 of the last chain 9 and lets the model go on; :quit ends.`
+While you chat:
+` + commandHelp()
 }
 
-// chat is a conversation: the model and the last problem with its chain.
-type chat struct {
-	w       *world
-	r       *reasoner
-	problem task.Problem
-	trace   cot.Trace
-	asked   bool
-}
-
-// chatTokens is the most that the model may write for one chain.
-const chatTokens = 150
-
-// Run puts problems to the model and shows its chain of thought, step by step, and its answer.
+// Run lets a person put problems to the model, see its chain of thought grow, and edit it.
 func (c *chatCmd) Run(ctx context.Context, w *world) error {
 	r, err := loadReasoner(c.Model)
 	if err != nil {
 		return err
 	}
-	talk := &chat{w: w, r: r}
+	d := newDialogue(w, r)
 	if len(c.Problems) > 0 {
-		for _, p := range c.Problems {
-			if err := talk.line(ctx, p); err != nil {
-				return usageError{err}
-			}
-		}
-		return nil
+		return d.once(ctx, c.Problems)
 	}
-	fmt.Fprintf(w.stderr, "A tiny reasoner (%s). Type a problem such as 8 + 5 + 3 mod 7, :mistake 2 9, or :quit.\n", r.about)
-	in := bufio.NewScanner(w.stdin)
-	for fmt.Fprint(w.stderr, "> "); in.Scan() && ctx.Err() == nil; fmt.Fprint(w.stderr, "> ") {
-		line := strings.TrimSpace(in.Text())
-		if line == ":quit" {
-			return nil
-		}
-		if line == "" {
-			continue
-		}
-		if err := talk.line(ctx, line); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			fmt.Fprintln(w.stderr, err)
-		}
+	if d.prompt != nil {
+		fmt.Fprintf(d.prompt, "%s.\nType a problem such as 8 + 5 + 3 mod 7, or :help, or :quit.\n", r.describe())
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return in.Err()
+	return d.converse(ctx, w.stdin)
 }
 
-func (c *chat) line(ctx context.Context, line string) error {
-	if strings.HasPrefix(line, ":") {
-		return c.mistake(ctx, line)
-	}
-	p, err := task.ParseProblem(line)
-	if err != nil {
-		return err
-	}
-	c.problem, c.asked = p, true
-	if odd := c.r.unlike(p); odd != "" {
-		fmt.Fprintf(c.w.stderr, "(never trained on: %s; it knows %s)\n", odd, c.r.training())
-	}
-	return c.write(ctx, "")
-}
+// heardError says why something that was typed cannot be done; the conversation goes on.
+type heardError struct{ error }
 
-// mistake edits a step of the last chain and lets the model go on.
-func (c *chat) mistake(ctx context.Context, line string) error {
-	words := strings.Fields(line)
-	if words[0] != ":mistake" || len(words) != 3 {
-		return fmt.Errorf("%s is no command; there are :mistake STEP TOTAL and :quit", line)
-	}
-	step, err1 := strconv.Atoi(words[1])
-	total, err2 := strconv.Atoi(words[2])
-	if err1 != nil || err2 != nil {
-		return fmt.Errorf("%s: step and total must be numbers, as in :mistake 2 9", line)
-	}
-	if !c.asked {
-		return fmt.Errorf("there is no chain to edit yet: put a problem first")
-	}
-	edit, err := intervene.SetTotal(c.trace, step, total)
-	if err != nil {
-		return err
-	}
-	before := c.trace
-	if err := c.write(ctx, edit.Prefix); err != nil {
-		return err
-	}
-	if before.Parsed && c.trace.Parsed {
-		fmt.Fprintf(c.w.stdout, "before the edit: %d\n", before.Answer)
-	}
-	return nil
-}
+// errQuit ends a conversation.
+var errQuit = errors.New("quit")
 
-// write lets the model go on from prefix and prints each step as soon as the model has written it.
-func (c *chat) write(ctx context.Context, prefix string) error {
-	text, shown := prefix, 0
-	for range chatTokens {
-		out, err := c.r.gen.Generate(ctx, []llm.Request{{Messages: []llm.Message{{Role: llm.User, Text: c.problem.Prompt(task.Steps)}}, Prefix: text, MaxTokens: 1}})
+// once puts problems one after another.
+func (d *dialogue) once(ctx context.Context, problems []string) error {
+	var parsed []task.Problem
+	for _, text := range problems {
+		p, err := task.ParseProblem(text)
 		if err != nil {
+			return usageError{err}
+		}
+		parsed = append(parsed, p)
+	}
+	for _, p := range parsed {
+		if err := d.ask(ctx, p); err != nil {
 			return err
 		}
-		text += out[0].Text
-		trace := c.problem.Read(text)
-		for ; shown < len(trace.Steps); shown++ {
-			s := trace.Steps[shown]
-			fmt.Fprintf(c.w.stdout, "  %d  %s\n", shown+1, strings.TrimSpace(text[s.Start:s.End]))
+	}
+	return nil
+}
+
+// converse reads a line at a time and does what it says, until :quit or the end of the input.
+func (d *dialogue) converse(ctx context.Context, in io.Reader) error {
+	lines, failed := readLines(ctx, in)
+	for {
+		if d.prompt != nil {
+			fmt.Fprint(d.prompt, "> ")
 		}
-		if out[0].Text == "" || out[0].Finish == llm.FinishStop {
-			break
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case line, ok := <-lines:
+			if !ok {
+				return <-failed
+			}
+			var heard heardError
+			switch err := d.hear(ctx, strings.TrimSpace(line)); {
+			case errors.Is(err, errQuit):
+				return nil
+			case errors.As(err, &heard):
+				fmt.Fprintln(d.w.stderr, heard)
+			case err != nil:
+				return err
+			}
 		}
 	}
-	c.trace = c.problem.Read(text)
-	if !c.trace.Parsed {
-		fmt.Fprintf(c.w.stdout, "no answer can be read (%s): %s\n", c.trace.Reason, text)
+}
+
+// readLines reads in beside the conversation, so that Ctrl-C need not wait for a line. When the lines end, failed gives
+// the reason: nil at the end of the input.
+func readLines(ctx context.Context, in io.Reader) (lines <-chan string, failed <-chan error) {
+	out, end := make(chan string), make(chan error, 1)
+	go func() {
+		defer close(out)
+		scanner := bufio.NewScanner(in)
+		for scanner.Scan() {
+			select {
+			case out <- scanner.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+		if err := scanner.Err(); err != nil {
+			err = fmt.Errorf("reading a line: %w", err)
+			end <- err
+			return
+		}
+		end <- nil
+	}()
+	return out, end
+}
+
+// command is something to type that is not a problem.
+type command struct {
+	name, args, help string
+	do               func(d *dialogue, ctx context.Context, args []float64) error
+}
+
+// commands are in the order in which :help shows them.
+var commands = []command{
+	{":mistake", "STEP TOTAL", "make the total of a step of the last chain TOTAL and let the model go on", func(d *dialogue, ctx context.Context, args []float64) error {
+		step, total := int(args[0]), int(args[1])
+		if float64(step) != args[0] || float64(total) != args[1] {
+			return heardError{errors.New("STEP and TOTAL are whole numbers, as in :mistake 2 9")}
+		}
+		return d.mistake(ctx, step, total)
+	}},
+	{":quick", "", "the answer to the last problem without a chain", func(d *dialogue, ctx context.Context, _ []float64) error { return d.quick(ctx) }},
+	{":again", "", "the last thing once more, with other luck", func(d *dialogue, ctx context.Context, _ []float64) error { return d.again(ctx) }},
+	{":temperature", "X", "0, as at the start, always writes the likeliest word; 1 draws as it was trained", func(d *dialogue, _ context.Context, args []float64) error {
+		if !(args[0] >= 0 && args[0] <= maxTemperature) {
+			return heardError{fmt.Errorf("a temperature is between 0 and %d", maxTemperature)}
+		}
+		d.temperature = args[0]
+		return nil
+	}},
+	{":help", "", "this list", nil},
+	{":quit", "", "the end; so is the end of the input", func(*dialogue, context.Context, []float64) error { return errQuit }},
+}
+
+func commandHelp() string {
+	var b strings.Builder
+	for _, c := range commands {
+		fmt.Fprintf(&b, "  %-21s %s\n", strings.TrimSpace(c.name+" "+c.args), c.help)
+	}
+	return b.String()
+}
+
+// hear does what a line says.
+func (d *dialogue) hear(ctx context.Context, line string) error {
+	if line == "" {
 		return nil
 	}
-	right := "right"
-	if task.Check(c.problem, c.trace) != task.Correct {
-		right = fmt.Sprintf("wrong, it is %d", c.problem.Answer())
+	if !strings.HasPrefix(line, ":") {
+		p, err := task.ParseProblem(line)
+		if err != nil {
+			return heardError{err}
+		}
+		return d.ask(ctx, p)
 	}
-	suspicion := monitor.StepChecker{}.Score(monitor.View{Chain: text, Answer: strconv.Itoa(c.trace.Answer)})
-	fmt.Fprintf(c.w.stdout, "answer %d (%s; step checker's suspicion %.2f)\n", c.trace.Answer, right, suspicion)
-	return nil
+	words := strings.Fields(line)
+	i := slices.IndexFunc(commands, func(c command) bool { return c.name == words[0] })
+	if i < 0 {
+		var names []string
+		for _, c := range commands {
+			names = append(names, c.name)
+		}
+		return heardError{fmt.Errorf("there is no command %q; choose from: %s", words[0], strings.Join(names, ", "))}
+	}
+	c := commands[i]
+	if c.do == nil {
+		_, err := fmt.Fprint(d.out, "A problem such as 8 + 5 + 3 mod 7, or\n"+commandHelp())
+		return err
+	}
+	args, err := numbers(words[1:], len(strings.Fields(c.args)))
+	if err != nil {
+		return heardError{fmt.Errorf("%s: write %s", err, strings.TrimSpace(c.name+" "+c.args))}
+	}
+	return c.do(d, ctx, args)
+}
+
+// numbers reads exactly n finite numbers.
+func numbers(words []string, n int) ([]float64, error) {
+	if len(words) != n {
+		return nil, fmt.Errorf("that is %s where %d belong", count(len(words), "word"), n)
+	}
+	var out []float64
+	for _, word := range words {
+		x, err := strconv.ParseFloat(word, 64)
+		if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			return nil, fmt.Errorf("%q is no number", word)
+		}
+		out = append(out, x)
+	}
+	return out, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,10 +89,10 @@ func (c *labRunCmd) run(ctx context.Context, w *world, spec *experiment.Spec, ya
 	})
 	show.close()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("stopped; all finished stages are kept. To go on: %s (%w)", c.again(out), context.Canceled)
+		return interrupted("stopped; what is done is kept. To go on:\n  " + c.again(w, out))
 	}
 	if err != nil {
-		return fmt.Errorf("%w\nTo go on once that is mended: %s", err, c.again(out))
+		return fmt.Errorf("%w\nTo go on once that is mended:\n  %s", err, c.again(w, out))
 	}
 	if _, err := decide(folder, c.Only); err != nil {
 		return err
@@ -106,7 +107,7 @@ func (c *labRunCmd) run(ctx context.Context, w *world, spec *experiment.Spec, ya
 	if result.Computed == 0 {
 		fmt.Fprintf(w.stderr, "All %d stages were done already; nothing was computed anew.\n", len(result.Stages))
 	} else {
-		fmt.Fprintf(w.stderr, "Computed %d stages in %s.\n", result.Computed, w.clock().Sub(begin).Round(time.Second))
+		fmt.Fprintf(w.stderr, "Computed %s in %s.\n", count(result.Computed, "stage"), w.clock().Sub(begin).Round(time.Second))
 	}
 	if err := printDecisions(w, in, c.JSON); err != nil {
 		return err
@@ -116,13 +117,23 @@ func (c *labRunCmd) run(ctx context.Context, w *world, spec *experiment.Spec, ya
 }
 
 // again is the command that goes on with this run.
-func (c *labRunCmd) again(out string) string {
-	words := []string{"candor lab run", c.Spec, "--out", out}
+func (c *labRunCmd) again(w *world, out string) string {
+	words := []string{w.program}
+	if w.kernel != "" {
+		words = append(words, "--kernel", w.kernel)
+	}
+	words = append(words, "lab", "run", quote(c.Spec), "--out", quote(out))
 	if c.Seeds > 0 {
-		words = append(words, fmt.Sprintf("--seeds %d", c.Seeds))
+		words = append(words, "--seeds", strconv.Itoa(c.Seeds))
 	}
 	if len(c.Only) > 0 {
-		words = append(words, "--only "+strings.Join(c.Only, ","))
+		words = append(words, "--only", strings.Join(c.Only, ","))
+	}
+	if c.Threads > 0 {
+		words = append(words, "--threads", strconv.Itoa(c.Threads))
+	}
+	if c.JSON {
+		words = append(words, "--json")
 	}
 	return strings.Join(words, " ")
 }

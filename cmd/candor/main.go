@@ -11,6 +11,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -34,9 +37,13 @@ type world struct {
 	stdout, stderr io.Writer
 	env            func(string) string
 	clock          func() time.Time
+	// program is how this program was called, for hints that can be typed as they are.
+	program string
+	// kernel is what --kernel says; "" if the choice is the machine's or the environment's.
+	kernel string
 	// terminal tells whether a stream is a terminal, width how wide standard output is, in columns.
-	stdoutTerminal, stderrTerminal bool
-	width                          int
+	stdinTerminal, stdoutTerminal, stderrTerminal bool
+	width                                         int
 }
 
 type cli struct {
@@ -44,8 +51,15 @@ type cli struct {
 	Report reportCmd `cmd:"" help:"Print a run's claims and write its page again from what the run folder holds."`
 	Chat   chatCmd   `cmd:"" help:"Put problems to a tiny trained reasoner, watch its chain of thought, and edit it."`
 
-	Kernel string `help:"Matrix kernels to use; the default is the fastest that this machine has. Also: CANDOR_KERNEL." placeholder:"NAME" env:"CANDOR_KERNEL"`
+	Kernel  string           `help:"Matrix kernels to use; the default is the fastest that this machine has. Also: CANDOR_KERNEL." placeholder:"NAME" env:"CANDOR_KERNEL"`
+	Version kong.VersionFlag `help:"Print the version."`
 }
+
+// interrupted says what is left after Ctrl-C. It is a context.Canceled.
+type interrupted string
+
+func (i interrupted) Error() string { return string(i) }
+func (interrupted) Unwrap() error   { return context.Canceled }
 
 // usageError is a mistake in what was typed, told with exit code 2.
 type usageError struct{ error }
@@ -55,10 +69,49 @@ func main() {
 }
 
 func systemWorld() world {
-	w := world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, clock: time.Now}
+	w := world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Getenv, clock: time.Now, program: program(os.Args[0])}
+	w.stdinTerminal, _ = terminal(os.Stdin)
 	w.stdoutTerminal, w.width = terminal(os.Stdout)
 	w.stderrTerminal, _ = terminal(os.Stderr)
 	return w
+}
+
+// program returns what to type to run this program again. What "go run" starts lies in a folder that is soon gone.
+func program(called string) string {
+	if strings.Contains(called, "go-build") {
+		return "go run ./cmd/candor"
+	}
+	return quote(called)
+}
+
+// plain are the words that no shell takes for anything else.
+var plain = regexp.MustCompile(`^[\pL\pN_./:=,@%+-]+$`)
+
+// quote writes a word so that the shell takes it as it is.
+func quote(word string) string {
+	switch {
+	case plain.MatchString(word):
+		return word
+	case runtime.GOOS == "windows":
+		return `"` + word + `"`
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// count writes a number of things, such as "1 stage" or "12 stages".
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// version says which candor this is.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return "candor " + info.Main.Version + ", " + runtime.Version()
+	}
+	return "candor, " + runtime.Version()
 }
 
 // exited carries the exit code that the command-line parser asks for, out of its depths.
@@ -67,6 +120,7 @@ type exited int
 func run(ctx context.Context, args []string, w world) (code int) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once, which no run folder minds
 	defer func() {
 		if e, ok := recover().(exited); ok {
 			code = int(e)
@@ -79,7 +133,7 @@ func run(ctx context.Context, args []string, w world) (code int) {
 		kong.Writers(w.stdout, w.stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"studies": strings.Join(experiment.Builtin(), ", "), "kernels": strings.Join(kernel.Available(), ", ")},
+		kong.Vars{"studies": strings.Join(experiment.Builtin(), ", "), "version": version(), "kernels": strings.Join(kernel.Available(), ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&w),
 	)
@@ -99,6 +153,9 @@ func run(ctx context.Context, args []string, w world) (code int) {
 			fmt.Fprintf(w.stderr, "candor: %v\n", err)
 			return exitUsage
 		}
+		if c.Kernel != w.env("CANDOR_KERNEL") {
+			w.kernel = c.Kernel
+		}
 	}
 	err = parsed.Run()
 	var usage usageError
@@ -109,7 +166,9 @@ func run(ctx context.Context, args []string, w world) (code int) {
 		fmt.Fprintf(w.stderr, "candor: %v\n", err)
 		return exitUsage
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintf(w.stderr, "candor: %v\n", err)
+		if said := interrupted(""); errors.As(err, &said) {
+			fmt.Fprintf(w.stderr, "candor: %v\n", said)
+		}
 		return exitInterrupted
 	default:
 		fmt.Fprintf(w.stderr, "candor: %v\n", err)
