@@ -186,6 +186,45 @@ func read(t *testing.T, path string) string {
 	return string(data)
 }
 
+// A run that is killed, with no chance to save, goes on from its last checkpoint and ends with the same bytes.
+func TestKilledRunsGoOn(t *testing.T) {
+	_, want := reference(t)
+	for _, at := range []Event{{What: "pretrain", Kind: Stepped, Done: 5}, {What: "grpo", Kind: Stepped, Done: 3}, {What: "eval", Kind: Stepped, Done: 12}} {
+		snapshot := filepath.Join(t.TempDir(), "run")
+		var killed string
+		dir := filepath.Join(t.TempDir(), "run")
+		_, err := run(t, t.Context(), dir, tiny, 1, func(o *Options) {
+			o.Progress = func(e Event) { // with one thread nothing is written meanwhile
+				if killed == "" && e.What == at.What && e.Kind == at.Kind && e.Done == at.Done {
+					killed = e.Stage
+					if err := os.CopyFS(snapshot, os.DirFS(dir)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+		if err != nil || killed == "" {
+			t.Fatalf("no event %+v: %v", at, err)
+		}
+		first := 0
+		_, err = run(t, t.Context(), snapshot, tiny, 1, func(o *Options) {
+			o.Progress = func(e Event) {
+				if e.Stage == killed && e.Kind == Stepped && first == 0 {
+					first = e.Done
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// a checkpoint is made every second step of 7, and after every one of 4, once its progress has been told
+		if after := map[string]int{"pretrain": 5, "grpo": 3}[at.What]; at.Kind == Stepped && after != 0 && first != after {
+			t.Errorf("killed at %+v, it goes on with step %d, want %d", at, first, after)
+		}
+		sameFiles(t, fmt.Sprintf("killed at %+v", at), want, files(t, snapshot))
+	}
+}
+
 // What an interrupted stage left is used if it is whole, and computed anew if it is not; the bytes are the same.
 func TestDamagedLeftovers(t *testing.T) {
 	_, want := reference(t)
@@ -372,5 +411,11 @@ func TestClockStaysOfTheFirstRun(t *testing.T) {
 	m, err := runlog.ReadRunManifest(filepath.Join(dir, "manifest.json"))
 	if err != nil || !m.Started.Before(later) || !m.Ended.Equal(later) {
 		t.Errorf("started %v, ended %v, %v", m.Started, m.Ended, err)
+	}
+	if _, err := run(t, t.Context(), dir, tiny, 1, func(o *Options) { o.Clock = func() time.Time { return later.Add(time.Hour) } }); err != nil {
+		t.Fatal(err)
+	}
+	if m, err = runlog.ReadRunManifest(filepath.Join(dir, "manifest.json")); err != nil || !m.Ended.Equal(later) {
+		t.Errorf("a run that computes nothing ends at %v, %v", m.Ended, err)
 	}
 }

@@ -146,6 +146,18 @@ func TestScheduleStopsAtTheFirstError(t *testing.T) {
 	}
 }
 
+// A stage that was told to stop may end before the error that stopped it is noted.
+func TestTheFirstErrorIsARealOne(t *testing.T) {
+	s := &scheduler{waiting: map[*stage]int{}, users: map[*stage][]*stage{}}
+	s.wake = sync.NewCond(&s.mu)
+	for _, err := range []error{context.Canceled, errors.New("bad luck"), context.Canceled, errors.New("worse")} {
+		s.finished(node("a", 1, nil, nil), 1, err)
+	}
+	if s.err == nil || !strings.Contains(s.err.Error(), "bad luck") {
+		t.Errorf("the error is %v", s.err)
+	}
+}
+
 func TestScheduleIsCancelled(t *testing.T) {
 	for _, cause := range []error{context.Canceled, context.DeadlineExceeded} {
 		ctx, cancel := context.WithCancel(t.Context())

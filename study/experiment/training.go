@@ -25,7 +25,7 @@ const partial = "partial"
 // completionsFile holds the completions that a reinforcement learning stage sampled.
 const completionsFile = "completions.jsonl"
 
-// checkpoints is how many times a training stage saves where it stands.
+// checkpoints is the number of parts after each of which, but the last, a training stage saves where it stands.
 const checkpoints = 6
 
 // training runs a training stage: from the input's model, or from where an interrupted try left off.
