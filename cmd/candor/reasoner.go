@@ -22,8 +22,8 @@ import (
 )
 
 // reasonerFiles is the checkpoint that candor chat uses unless told otherwise: arm small-rl, lowest seed, of the default
-// study. To take it from a newer run, copy
-// the model folder of that arm's grpo stage (its name is in the run's manifest.json) over reasoner/.
+// study. To take it from a newer run, copy the model folder of that arm's grpo stage (its name is in the run's
+// manifest.json) over reasoner/.
 //
 //go:embed reasoner/config.json reasoner/model.safetensors reasoner/tokenizer.json
 var reasonerFiles embed.FS
