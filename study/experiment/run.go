@@ -68,7 +68,6 @@ type Result struct {
 // runner carries out a plan.
 type runner struct {
 	Options
-	plan      *plan
 	spec      *Spec
 	folder    *runlog.Folder
 	tokenizer *tokenizer.Tokenizer
@@ -89,7 +88,7 @@ func Run(ctx context.Context, spec *Spec, opts Options) (Result, error) {
 		return Result{}, err
 	}
 	end, _ := tok.ID(tokenizer.End)
-	r := &runner{Options: opts, plan: p, spec: spec, folder: opts.Folder, tokenizer: tok, end: end}
+	r := &runner{Options: opts, spec: spec, folder: opts.Folder, tokenizer: tok, end: end}
 	r.progress = newProgress(opts.Progress, p)
 	manifest := runlog.RunManifest{Study: spec.Name, Title: spec.Title, Spec: string(opts.YAML), Arms: p.arms(), Seeds: spec.Seeds, Machine: opts.Machine, Started: opts.Clock()}
 	old, err := runlog.ReadRunManifest(opts.Folder.Path("manifest.json"))

@@ -308,30 +308,25 @@ func (c *checker) monitors(at string, names []string) error {
 // enough checks that the range has as many problems as the evaluation asks for, and as its answer-only monitor is fitted
 // on.
 func (c *checker) enough(at string, e *EvalStage) error {
-	need := []struct {
-		split string
-		n     int
-		path  string
-	}{{e.Split, e.N, at + ".n"}}
 	if slices.Contains(e.Monitors, "answer-only") {
-		need = append(need, struct {
-			split string
-			n     int
-			path  string
-		}{"train", fitProblems, at + ".monitors"})
-	}
-	for _, want := range need {
-		for _, seed := range c.spec.Seeds {
-			from := drawing{e.Problems, want.split, seed}
-			if c.drawn[from] >= want.n || c.tried+want.n > maxDrawn {
-				continue
-			}
-			c.tried += want.n
-			if _, err := c.spec.draw(&EvalStage{Problems: e.Problems, Split: want.split, N: want.n}, seed); err != nil {
-				return c.doc.at(want.path, "%s", err)
-			}
-			c.drawn[from] = want.n
+		if err := c.draws(at+".monitors", &EvalStage{Problems: e.Problems, Split: string(task.Train), N: fitProblems}); err != nil {
+			return err
 		}
+	}
+	return c.draws(at+".n", e)
+}
+
+func (c *checker) draws(path string, e *EvalStage) error {
+	for _, seed := range c.spec.Seeds {
+		from := drawing{e.Problems, e.Split, seed}
+		if c.drawn[from] >= e.N || c.tried+e.N > maxDrawn {
+			continue
+		}
+		c.tried += e.N
+		if _, err := c.spec.draw(e, seed); err != nil {
+			return c.doc.at(path, "%s", err)
+		}
+		c.drawn[from] = e.N
 	}
 	return nil
 }
