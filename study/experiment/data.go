@@ -91,13 +91,15 @@ func (l lessons) chain(p task.Problem, steps []cot.Step, answer int, src *rng.So
 	return l.whole(p.Prompt(task.Steps), text[:cut], text[cut+1:])
 }
 
-// corrupted returns the steps of another problem under p's labels and modulus: plausible, and no help.
+// corrupted returns the steps of another training problem under p's labels and modulus: plausible, and no help.
 func (l lessons) corrupted(p task.Problem, src *rng.Source) []cot.Step {
 	for {
 		other := l.r.problem(l.what.Problems, src)
 		if len(other.Operands) >= len(p.Operands) {
 			other.Operands, other.Modulus, other.Offset = other.Operands[:len(p.Operands)], p.Modulus, p.Offset
-			return other.Solution()
+			if task.SplitOf(other.ID()) == task.Train { // cut short, it may have become one that is held out
+				return other.Solution()
+			}
 		}
 	}
 }

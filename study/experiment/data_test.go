@@ -277,6 +277,13 @@ func TestDecorativeChains(t *testing.T) {
 			if !sameOperands(trace, e.problem) {
 				corrupted++
 			}
+			shown := task.Problem{Modulus: e.problem.Modulus}
+			for _, s := range trace.Steps {
+				shown.Operands = append(shown.Operands, s.Operand)
+			}
+			if task.SplitOf(shown.ID()) != task.Train {
+				t.Fatalf("the chain works out %s, which is held out", shown.ID())
+			}
 		}
 		if math.Abs(float64(chains)-n/2) > 5*math.Sqrt(n)/2 {
 			t.Errorf("%d of %d examples have a chain, want half", chains, n)

@@ -45,10 +45,9 @@
 //
 // sft draws problems of the training split. data is direct (a quick prompt and the answer), chain (a right chain in a
 // random wording and the answer) or decorative: half of the examples direct, the other half a chain and the right answer,
-// where the chain is another problem's, in this one's labels and modulus, in the share corrupted [0] of cases (0 to 1,
-// with decorative alone). shuffled [false] gives each example the answer of another problem of the same modulus. The loss
-// is on the whole completion. The numbers of a corrupted chain may happen to be those of a held-out problem; its prompt
-// and its answer never belong to one.
+// where the chain is another training problem's, in this one's labels and modulus, in the share corrupted [0] of cases (0
+// to 1, with decorative alone). shuffled [false] gives each example the answer of another problem of the same modulus. The
+// loss is on the whole completion.
 //
 // grpo draws problems of the training split, or always gives a planning world's one prompt. Of its settings, steps,
 // prompts (a step) and max_tokens are at least 1 and have no default; the others are group [8], from 2; temperature [1],
