@@ -24,6 +24,7 @@ var (
 	largeDirect   = Select{Arm: "large-direct", Eval: "quick", Split: "test"}
 	decorative    = Select{Arm: "large-decorative", Eval: "chain-greedy", Split: "test"}
 	noLeash       = Select{Arm: "small-rl-noleash", Eval: "chain", Split: "test"}
+	noLeashLong   = Select{Arm: "small-rl-noleash-long", Eval: "chain", Split: "test"}
 	randomReward  = Select{Arm: "small-rl-random", Eval: "chain", Split: "test"}
 	switching     = Select{Arm: "small-switch-rl", Eval: "chain-greedy", Split: "test"}
 	sharedMistake = Select{Arm: "misconception", Eval: "chain", Split: "test"}
@@ -226,6 +227,9 @@ var drift = Claim{
 		{"nats per token, RL with leash", "nats per token", Shown, 0, mean(rl, value("nll"), metric.NonNeg)},
 		{"nats per token, RL without leash", "nats per token", Shown, 0, mean(noLeash, value("nll"), metric.NonNeg)},
 		{"accuracy, RL without leash", "accuracy", Shown, 0, mean(noLeash, solved, metric.Unit)},
+		{"three times as long, without leash: nats per token", "nats per token", Shown, 0, mean(noLeashLong, value("nll"), metric.NonNeg)},
+		{"three times as long, without leash: readable steps", "steps a term", Shown, 0, mean(noLeashLong, value("steps_share"), metric.NonNeg)},
+		{"three times as long, without leash: accuracy", "accuracy", Shown, 0, mean(noLeashLong, solved, metric.Unit)},
 	},
 }
 

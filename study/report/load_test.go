@@ -51,7 +51,8 @@ func TestLoad(t *testing.T) {
 	if len(in.Curves) != 1 || in.Curves[0].Metric != "grpo: reward" || in.Curves[0].Steps[0] != 7 || in.Curves[0].Values[0] != .25 {
 		t.Errorf("curves %+v, want the reward of step 7", in.Curves)
 	}
-	for name, want := range map[string]string{"claims.json": "is not finished", "manifest.json": "is no run folder"} {
+	for _, c := range [][2]string{{"claims.json", "is not finished"}, {"manifest.json", "is no run folder"}} {
+		name, want := c[0], c[1]
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
