@@ -155,12 +155,7 @@ func Arms(ids []string) ([]string, error) {
 	for _, c := range register {
 		c.decide(t)
 	}
-	arms := make([]string, 0, len(t.asked))
-	for a := range t.asked {
-		arms = append(arms, a)
-	}
-	slices.Sort(arms)
-	return arms, nil
+	return t.askedArms(), nil
 }
 
 // pickClaims returns the entries of the register with these ids, or all.
@@ -192,9 +187,9 @@ func Decide(samples []runlog.Sample, only []string) ([]Decision, error) {
 	t := NewTable(samples)
 	out := []Decision{}
 	for _, c := range register {
-		t.asked = map[string]bool{}
+		t.asked = map[Select]bool{}
 		d := c.decide(t)
-		if len(only) > 0 || t.has(t.asked) {
+		if len(only) > 0 || t.has(t.askedArms()) {
 			out = append(out, d)
 		}
 	}

@@ -23,12 +23,12 @@ type Table struct {
 	samples map[Select][]runlog.Sample
 	seeds   []int
 	used    map[string]bool // runs whose samples an estimate used
-	asked   map[string]bool // arms that an estimate asked for
+	asked   map[Select]bool // what an estimate asked for, one split each
 }
 
 // NewTable groups samples. Their order does not matter.
 func NewTable(samples []runlog.Sample) *Table {
-	t := &Table{samples: map[Select][]runlog.Sample{}, used: map[string]bool{}, asked: map[string]bool{}}
+	t := &Table{samples: map[Select][]runlog.Sample{}, used: map[string]bool{}, asked: map[Select]bool{}}
 	for _, s := range samples {
 		key := Select{s.Arm, s.Eval, s.Split, s.Intervention}
 		t.samples[key] = append(t.samples[key], s)
@@ -51,18 +51,23 @@ func NewTable(samples []runlog.Sample) *Table {
 	return t
 }
 
+// askedArms returns the arms that estimates asked for, sorted.
+func (t *Table) askedArms() []string {
+	var arms []string
+	for s := range t.asked {
+		arms = append(arms, s.Arm)
+	}
+	slices.Sort(arms)
+	return slices.Compact(arms)
+}
+
 // has tells whether every one of these arms has samples.
-func (t *Table) has(arms map[string]bool) bool {
+func (t *Table) has(arms []string) bool {
 	found := map[string]bool{}
 	for key := range t.samples {
 		found[key.Arm] = true
 	}
-	for a := range arms {
-		if !found[a] {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(arms, func(a string) bool { return !found[a] })
 }
 
 func (t *Table) usedRuns() []string {
@@ -79,10 +84,11 @@ func (t *Table) pick(s Select) [][]runlog.Sample {
 	if s.Intervention == "" {
 		s.Intervention = "none"
 	}
-	t.asked[s.Arm] = true
 	bySeed := map[int][]runlog.Sample{}
 	for split := range strings.SplitSeq(s.Split, "|") {
-		for _, sample := range t.samples[Select{s.Arm, s.Eval, split, s.Intervention}] {
+		one := Select{s.Arm, s.Eval, split, s.Intervention}
+		t.asked[one] = true
+		for _, sample := range t.samples[one] {
 			bySeed[sample.Seed] = append(bySeed[sample.Seed], sample)
 			t.used[sample.Run] = true
 		}
