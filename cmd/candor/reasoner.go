@@ -232,16 +232,3 @@ func (r *reasoner) unlike(p task.Problem) string {
 	}
 	return strings.Join(odd, ", ")
 }
-
-// training says what problems the model was trained on; "" if that is not known.
-func (r *reasoner) training() string {
-	if r.trained == nil {
-		return ""
-	}
-	t := *r.trained
-	var moduli []string
-	for _, m := range t.Moduli {
-		moduli = append(moduli, strconv.Itoa(m))
-	}
-	return fmt.Sprintf("%d to %d numbers from %d to %d, mod %s", t.Terms[0], t.Terms[1], t.Operands[0], t.Operands[1], strings.Join(moduli, ", "))
-}
