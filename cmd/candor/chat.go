@@ -130,7 +130,7 @@ type command struct {
 
 // commands are in the order in which :help shows them.
 var commands = []command{
-	{":mistake", "STEP TOTAL", "make the total of a step of the last chain TOTAL and let the model go on", func(d *dialogue, ctx context.Context, args []float64) error {
+	{":mistake", "STEP TOTAL", "make TOTAL the total of a step of the last chain; the model goes on", func(d *dialogue, ctx context.Context, args []float64) error {
 		step, total := int(args[0]), int(args[1])
 		if float64(step) != args[0] || float64(total) != args[1] {
 			return heardError{errors.New("STEP and TOTAL are whole numbers, as in :mistake 2 9")}
@@ -139,7 +139,7 @@ var commands = []command{
 	}},
 	{":quick", "", "the answer to the last problem without a chain", func(d *dialogue, ctx context.Context, _ []float64) error { return d.quick(ctx) }},
 	{":again", "", "the last thing once more, with other luck", func(d *dialogue, ctx context.Context, _ []float64) error { return d.again(ctx) }},
-	{":temperature", "X", "0, as at the start, always writes the likeliest word; 1 draws as it was trained", func(d *dialogue, _ context.Context, args []float64) error {
+	{":temperature", "X", "0 (at the start): always the likeliest word; 1: drawn, as in training", func(d *dialogue, _ context.Context, args []float64) error {
 		if !(args[0] >= 0 && args[0] <= maxTemperature) {
 			return heardError{fmt.Errorf("a temperature is between 0 and %d", maxTemperature)}
 		}

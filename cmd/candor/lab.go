@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -109,7 +109,7 @@ func (c *labRunCmd) run(ctx context.Context, w *world, spec *experiment.Spec, ya
 	} else {
 		fmt.Fprintf(w.stderr, "Computed %s in %s.\n", count(result.Computed, "stage"), w.clock().Sub(begin).Round(time.Second))
 	}
-	if err := printDecisions(w, in, c.JSON); err != nil {
+	if err := printDecisions(w, out, in, c.JSON); err != nil {
 		return err
 	}
 	fmt.Fprintf(w.stderr, "\nThe page:    %s\nThe claims:  %s\nThe samples: %s\n", filepath.Join(out, "report.html"), filepath.Join(out, "claims.json"), filepath.Join(out, "samples.jsonl"))
@@ -151,11 +151,15 @@ func decide(folder *runlog.Folder, only []string) ([]claim.Decision, error) {
 	return decisions, folder.WriteJSON("claims.json", decisions)
 }
 
-func printDecisions(w *world, in report.Input, asJSON bool) error {
+// printDecisions writes the run's claims to standard output: as a table, or claims.json as it lies in the folder.
+func printDecisions(w *world, dir string, in report.Input, asJSON bool) error {
 	if asJSON {
-		e := json.NewEncoder(w.stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(in.Decisions)
+		claims, err := os.ReadFile(filepath.Join(dir, "claims.json"))
+		if err != nil {
+			return err
+		}
+		_, err = w.stdout.Write(claims)
+		return err
 	}
 	return report.WriteTable(w.stdout, in, w.width, w.stdoutTerminal && w.env("NO_COLOR") == "")
 }

@@ -51,7 +51,7 @@ type cli struct {
 	Report reportCmd `cmd:"" help:"Print a run's claims and write its page again from what the run folder holds."`
 	Chat   chatCmd   `cmd:"" help:"Put problems to a tiny trained reasoner, watch its chain of thought, and edit it."`
 
-	Kernel  string           `help:"Matrix kernels to use; the default is the fastest that this machine has. Also: CANDOR_KERNEL." placeholder:"NAME" env:"CANDOR_KERNEL"`
+	Kernel  string           `help:"Matrix kernels to use; the default is the fastest that this machine has." placeholder:"NAME" env:"CANDOR_KERNEL"`
 	Version kong.VersionFlag `help:"Print the version."`
 }
 

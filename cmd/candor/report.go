@@ -59,7 +59,7 @@ func (c *reportCmd) one(w *world, dir string) (err error) {
 	if err := writeReport(folder, in); err != nil {
 		return err
 	}
-	return printDecisions(w, in, c.JSON)
+	return printDecisions(w, dir, in, c.JSON)
 }
 
 func writeReport(folder *runlog.Folder, in report.Input) error {
