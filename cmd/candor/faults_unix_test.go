@@ -65,19 +65,25 @@ func same(t *testing.T, out string, claims, samples []byte) {
 	}
 }
 
-// started waits until the run in out has finished at least one stage.
-func started(t *testing.T, out string) {
+// startedLab starts the study and waits until it has finished at least one stage.
+func startedLab(t *testing.T, out string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
 	t.Helper()
+	cmd, stderr = labCommand(t, out)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	for range 2000 {
 		found, _ := filepath.Glob(filepath.Join(out, "stages", "*", "status.json"))
 		for _, f := range found {
 			if data, _ := os.ReadFile(f); bytes.Contains(data, []byte(`"done"`)) {
-				return
+				return cmd, stderr
 			}
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+	cmd.Process.Kill()
 	t.Fatal("the run has not finished a stage in ten seconds")
+	return nil, nil
 }
 
 func exitStatus(err error) int {
@@ -123,11 +129,7 @@ func TestKilled(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	claims, samples := undisturbed(t, filepath.Join(t.TempDir(), "whole"))
 	out := filepath.Join(t.TempDir(), "a folder")
-	cmd, stderr := labCommand(t, out)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	started(t, out)
+	cmd, stderr := startedLab(t, out)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -150,11 +152,7 @@ func TestInterrupted(t *testing.T) {
 // TestTwoProcesses starts a second process on a run folder: it says who holds it, and disturbs nothing.
 func TestTwoProcesses(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "run")
-	first, stderr := labCommand(t, out)
-	if err := first.Start(); err != nil {
-		t.Fatal(err)
-	}
-	started(t, out)
+	first, stderr := startedLab(t, out)
 	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
