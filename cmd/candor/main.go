@@ -22,6 +22,7 @@ import (
 
 	"candor/engine/kernel"
 	"candor/study/experiment"
+	"candor/train/speed"
 )
 
 // Exit codes.
@@ -49,6 +50,7 @@ type world struct {
 type cli struct {
 	Lab    labCmd    `cmd:"" help:"Run a study: train, test and decide the claims. Without more words: the default study."`
 	Report reportCmd `cmd:"" help:"Print a run's claims and write its page again from what the run folder holds."`
+	Bench  benchCmd  `cmd:"" help:"Measure the engine on this machine beside what its processor could do at best."`
 	Chat   chatCmd   `cmd:"" help:"Put problems to a tiny trained reasoner, watch its chain of thought, and edit it."`
 
 	Kernel  string           `help:"Matrix kernels to use; the default is the fastest that this machine has." placeholder:"NAME" env:"CANDOR_KERNEL"`
@@ -133,7 +135,7 @@ func run(ctx context.Context, args []string, w world) (code int) {
 		kong.Writers(w.stdout, w.stderr),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"studies": strings.Join(experiment.Builtin(), ", "), "version": version(), "kernels": strings.Join(kernel.Available(), ", ")},
+		kong.Vars{"studies": strings.Join(experiment.Builtin(), ", "), "version": version(), "kernels": strings.Join(kernel.Available(), ", "), "parts": strings.Join(speed.Parts, ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&w),
 	)

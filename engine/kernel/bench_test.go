@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"candor/internal/rng"
 )
@@ -103,4 +104,15 @@ func BenchmarkRows(b *testing.B) {
 			}
 		})
 	}
+}
+
+// measurePeak returns the floating-point operations a nanosecond that one core does in [Spin].
+func measurePeak() float64 {
+	best := 0.0
+	for range 10 {
+		start := time.Now()
+		flops := Spin(1 << 18)
+		best = max(best, flops/float64(time.Since(start).Nanoseconds()))
+	}
+	return best
 }
