@@ -11,19 +11,24 @@ const (
 	genericCols = 48
 	// Rows of B that are this far apart (2 KiB) compete for the same few lines of the cache. Then a panel is copied
 	// together first, if there are enough rows of A to pay for it.
-	farApart = 512
-	manyRows = 48
+	farApart  = 512
+	manyRows  = 48
+	manyCols  = 48
+	tileRows  = 6
+	blockRows = 192
 )
+
+var farA, farB = 512, 512
 
 // Workspace is the scratch memory of [Gemm]: it holds parts of B in a better order, grows when it must and is then reused. The
 // zero value is ready. It serves one goroutine at a time.
-type Workspace struct{ buf []float32 }
+type Workspace struct{ a, b []float32 }
 
-func (w *Workspace) take(n int) []float32 {
-	if cap(w.buf) < n {
-		w.buf = make([]float32, n)
+func take(buf *[]float32, n int) []float32 {
+	if cap(*buf) < n {
+		*buf = make([]float32, n)
 	}
-	return w.buf[:n]
+	return (*buf)[:n]
 }
 
 // Gemm computes C = op(A)*op(B), or C += op(A)*op(B) if accumulate is set. op(A) is m by k and op(B) is k by n; A is
@@ -62,34 +67,70 @@ func Gemm(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, l
 		gemmRow(transB, n, k, a, stepK, b, ldb, c, accumulate)
 		return
 	}
-	width := panelCols
-	if !useAVX2 {
-		width = genericCols
+	if useAVX2 {
+		gemmAVX2(transA, transB, m, n, k, a, lda, b, ldb, c, ldc, accumulate, ws)
+		return
+	}
+	for k0 := 0; k0 < k; k0 += blockK {
+		kc := min(blockK, k-k0)
+		for j0 := 0; j0 < n; j0 += genericCols {
+			nc := min(genericCols, n-j0)
+			panel, stepB := b, genericCols
+			if transB {
+				panel = take(&ws.b, blockK*genericCols)
+				packGeneric(panel, b[j0*ldb+k0:], ldb, nc, kc)
+			} else {
+				panel, stepB = b[k0*ldb+j0:], ldb
+			}
+			gemmPanelGeneric(m, nc, kc, a[k0*stepK:], stepRow, stepK, panel, stepB, c[j0:], ldc, accumulate || k0 > 0)
+		}
+	}
+}
+
+// gemmAVX2 is Gemm without the trivial cases. Blocks of A and panels of B that are read often are copied together first.
+func gemmAVX2(transA, transB bool, m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int, accumulate bool, ws *Workspace) {
+	stepRow, stepK := lda, 1
+	if transA {
+		stepRow, stepK = 1, lda
+	}
+	packA := ws != nil && n >= manyCols && (transA || lda >= farA)
+	packB := ws != nil && m >= manyRows && ldb >= farB && !transB
+	rows := m
+	if packA {
+		rows = blockRows
 	}
 	for k0 := 0; k0 < k; k0 += blockK {
 		kc := min(blockK, k-k0)
 		add := accumulate || k0 > 0
-		ak := a[k0*stepK:]
-		for j0 := 0; j0 < n; j0 += width {
-			nc := min(width, n-j0)
-			var panel []float32
-			stepB := ldb
-			switch {
-			case transB:
-				stepB = width
-				panel = ws.take(blockK * width)
-				pack(panel, b[j0*ldb+k0:], ldb, nc, kc)
-			case useAVX2 && ldb >= farApart && m >= manyRows && nc == panelCols && ws != nil:
-				stepB = panelCols
-				panel = ws.take(blockK * panelCols)
-				gather(panel, b[k0*ldb+j0:], ldb, kc)
-			default:
-				panel = b[k0*ldb+j0:]
+		for i0 := 0; i0 < m; i0 += rows {
+			mc := min(rows, m-i0)
+			block, stepTile, stepRow, stepK := a[i0*stepRow+k0*stepK:], tileRows*stepRow, stepRow, stepK
+			if packA {
+				into := take(&ws.a, blockRows*blockK+2)
+				stepTile = tileRows * kc
+				for i := 0; i < mc; i += tileRows {
+					if transA {
+						packTileTransAVX2(&into[i*kc], &block[i], lda, min(tileRows, mc-i), kc)
+					} else {
+						packTileAVX2(&into[i*kc], &block[i*lda], lda, min(tileRows, mc-i), kc)
+					}
+				}
+				block, stepRow, stepK = into, 1, tileRows
 			}
-			if useAVX2 {
-				gemmPanelAVX2(m, nc, kc, &ak[0], stepRow, stepK, &panel[0], stepB, &c[j0], ldc, add)
-			} else {
-				gemmPanelGeneric(m, nc, kc, ak, stepRow, stepK, panel, stepB, c[j0:], ldc, add)
+			for j0 := 0; j0 < n; j0 += panelCols {
+				nc := min(panelCols, n-j0)
+				panel, stepB := b, ldb
+				switch {
+				case transB:
+					panel, stepB = take(&ws.b, blockK*panelCols), panelCols
+					packAVX2(panel, b[j0*ldb+k0:], ldb, nc, kc)
+				case packB && nc == panelCols:
+					panel, stepB = take(&ws.b, blockK*panelCols), panelCols
+					gather(panel, b[k0*ldb+j0:], ldb, kc)
+				default:
+					panel = b[k0*ldb+j0:]
+				}
+				gemmPanelAVX2(mc, nc, kc, &block[0], stepTile, stepRow, stepK, &panel[0], stepB, &c[i0*ldc+j0], ldc, add)
 			}
 		}
 	}
@@ -105,7 +146,7 @@ func gemmRow(transB bool, n, k int, a []float32, stepK int, b []float32, ldb int
 	whole := n / panelCols * panelCols
 	rowByColumnsAVX2(whole, k, &a[0], stepK, &b[0], ldb, &c[0], accumulate)
 	if whole < n {
-		gemmPanelAVX2(1, n-whole, k, &a[0], 0, stepK, &b[whole], ldb, &c[whole], 0, accumulate)
+		gemmPanelAVX2(1, n-whole, k, &a[0], 0, 0, stepK, &b[whole], ldb, &c[whole], 0, accumulate)
 	}
 }
 

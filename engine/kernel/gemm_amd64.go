@@ -4,15 +4,25 @@
 
 package kernel
 
-// gemmPanelAVX2 computes C[m, n] = A*B, or += if add is set, with n at most 16; element (i, p) of A is a[i*stepRow+p*stepK].
+// gemmPanelAVX2 computes C[m, n] = A*B, or += if add is set, with n at most 16; element (i, p) of A is a[i/6*stepTile+i%6*stepRow+p*stepK].
 //
 //go:noescape
-func gemmPanelAVX2(m int, n int, k int, a *float32, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)
+func gemmPanelAVX2(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)
 
 // pack8AVX2 sets dst[p*16+j] = b[j*ldb+p] for j < rows, at most 8, and p < k; up to column 8 it may write zeros.
 //
 //go:noescape
 func pack8AVX2(dst *float32, b *float32, ldb int, rows int, k int)
+
+// packTileAVX2 sets dst[p*6+i] = a[i*lda+p] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.
+//
+//go:noescape
+func packTileAVX2(dst *float32, a *float32, lda int, rows int, k int)
+
+// packTileTransAVX2 sets dst[p*6+i] = a[p*lda+i] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.
+//
+//go:noescape
+func packTileTransAVX2(dst *float32, a *float32, lda int, rows int, k int)
 
 // rowByRowsAVX2 sets c[j] to the sum over p < k of a[p*stepK]*b[j*ldb+p] for j < n, added to c[j] if add is set.
 //

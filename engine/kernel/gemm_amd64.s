@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func gemmPanelAVX2(m int, n int, k int, a *float32, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)
+// func gemmPanelAVX2(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)
 // Requires: AVX, FMA3
-TEXT ·gemmPanelAVX2(SB), NOSPLIT, $0-81
+TEXT ·gemmPanelAVX2(SB), NOSPLIT, $0-89
 	MOVQ n+8(FP), AX
 	CMPQ AX, $0x10
 	JEQ  full
@@ -17,21 +17,21 @@ TEXT ·gemmPanelAVX2(SB), NOSPLIT, $0-81
 
 full:
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), CX
+	MOVQ c+72(FP), CX
 	MOVQ m+0(FP), DX
-	MOVQ stepRow+32(FP), BX
+	MOVQ stepRow+40(FP), BX
 	SHLQ $0x02, BX
-	MOVQ stepK+40(FP), SI
+	MOVQ stepK+48(FP), SI
 	SHLQ $0x02, SI
-	MOVQ ldb+56(FP), DI
+	MOVQ ldb+64(FP), DI
 	SHLQ $0x02, DI
-	MOVQ ldc+72(FP), R8
+	MOVQ ldc+80(FP), R8
 	SHLQ $0x02, R8
 
 fullloop:
 	CMPQ    DX, $0x06
 	JLT     fulltail
-	MOVB    add+80(FP), R9
+	MOVB    add+88(FP), R9
 	TESTB   R9, R9
 	JZ      fullfresh6
 	LEAQ    (CX)(R8*2), R9
@@ -68,7 +68,7 @@ fullstart6:
 	MOVQ AX, R9
 	LEAQ (R9)(BX*2), R10
 	ADDQ BX, R10
-	MOVQ b+48(FP), R11
+	MOVQ b+56(FP), R11
 	MOVQ k+16(FP), R12
 
 fullk6:
@@ -111,8 +111,9 @@ fullk6:
 	VMOVUPS      Y9, 32(R9)(R8*1)
 	VMOVUPS      Y10, (R9)(R8*2)
 	VMOVUPS      Y11, 32(R9)(R8*2)
-	LEAQ         (AX)(BX*4), AX
-	LEAQ         (AX)(BX*2), AX
+	MOVQ         stepTile+32(FP), R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
 	LEAQ         (CX)(R8*4), CX
 	LEAQ         (CX)(R8*2), CX
 	SUBQ         $0x06, DX
@@ -133,7 +134,7 @@ fulltail:
 	RET
 
 fullrows5:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      fullfresh5
 	LEAQ    (CX)(R8*2), DX
@@ -165,7 +166,7 @@ fullfresh5:
 fullstart5:
 	LEAQ (AX)(BX*2), DX
 	ADDQ BX, DX
-	MOVQ b+48(FP), R9
+	MOVQ b+56(FP), R9
 	MOVQ k+16(FP), R10
 
 fullk5:
@@ -207,7 +208,7 @@ fullk5:
 	RET
 
 fullrows4:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      fullfresh4
 	LEAQ    (CX)(R8*2), DX
@@ -235,7 +236,7 @@ fullfresh4:
 fullstart4:
 	LEAQ (AX)(BX*2), DX
 	ADDQ BX, DX
-	MOVQ b+48(FP), R9
+	MOVQ b+56(FP), R9
 	MOVQ k+16(FP), R10
 
 fullk4:
@@ -272,7 +273,7 @@ fullk4:
 	RET
 
 fullrows3:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      fullfresh3
 	VMOVUPS (CX), Y0
@@ -292,7 +293,7 @@ fullfresh3:
 	VXORPS Y5, Y5, Y5
 
 fullstart3:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), R9
 
 fullk3:
@@ -321,7 +322,7 @@ fullk3:
 	RET
 
 fullrows2:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      fullfresh2
 	VMOVUPS (CX), Y0
@@ -337,7 +338,7 @@ fullfresh2:
 	VXORPS Y3, Y3, Y3
 
 fullstart2:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), R9
 
 fullk2:
@@ -361,7 +362,7 @@ fullk2:
 	RET
 
 fullrows1:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      fullfresh1
 	VMOVUPS (CX), Y0
@@ -373,7 +374,7 @@ fullfresh1:
 	VXORPS Y1, Y1, Y1
 
 fullstart1:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), BX
 
 fullk1:
@@ -393,15 +394,15 @@ fullk1:
 
 wide:
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), CX
+	MOVQ c+72(FP), CX
 	MOVQ m+0(FP), DX
-	MOVQ stepRow+32(FP), BX
+	MOVQ stepRow+40(FP), BX
 	SHLQ $0x02, BX
-	MOVQ stepK+40(FP), SI
+	MOVQ stepK+48(FP), SI
 	SHLQ $0x02, SI
-	MOVQ ldb+56(FP), DI
+	MOVQ ldb+64(FP), DI
 	SHLQ $0x02, DI
-	MOVQ ldc+72(FP), R8
+	MOVQ ldc+80(FP), R8
 	SHLQ $0x02, R8
 	MOVQ n+8(FP), R9
 	SUBQ $0x08, R9
@@ -415,7 +416,7 @@ wide:
 wideloop:
 	CMPQ       DX, $0x06
 	JLT        widetail
-	MOVB       add+80(FP), R9
+	MOVB       add+88(FP), R9
 	TESTB      R9, R9
 	JZ         widefresh6
 	LEAQ       (CX)(R8*2), R9
@@ -452,7 +453,7 @@ widestart6:
 	MOVQ AX, R9
 	LEAQ (R9)(BX*2), R10
 	ADDQ BX, R10
-	MOVQ b+48(FP), R11
+	MOVQ b+56(FP), R11
 	MOVQ k+16(FP), R12
 
 widek6:
@@ -611,8 +612,9 @@ one17:
 	VMOVSS X12, (R9)
 
 stored18:
-	LEAQ (AX)(BX*4), AX
-	LEAQ (AX)(BX*2), AX
+	MOVQ stepTile+32(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
 	LEAQ (CX)(R8*4), CX
 	LEAQ (CX)(R8*2), CX
 	SUBQ $0x06, DX
@@ -633,7 +635,7 @@ widetail:
 	RET
 
 widerows5:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         widefresh5
 	LEAQ       (CX)(R8*2), DX
@@ -665,7 +667,7 @@ widefresh5:
 widestart5:
 	LEAQ (AX)(BX*2), DX
 	ADDQ BX, DX
-	MOVQ b+48(FP), R9
+	MOVQ b+56(FP), R9
 	MOVQ k+16(FP), R10
 
 widek5:
@@ -804,7 +806,7 @@ stored33:
 	RET
 
 widerows4:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         widefresh4
 	LEAQ       (CX)(R8*2), DX
@@ -832,7 +834,7 @@ widefresh4:
 widestart4:
 	LEAQ (AX)(BX*2), DX
 	ADDQ BX, DX
-	MOVQ b+48(FP), R9
+	MOVQ b+56(FP), R9
 	MOVQ k+16(FP), R10
 
 widek4:
@@ -947,7 +949,7 @@ stored45:
 	RET
 
 widerows3:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         widefresh3
 	VMOVUPS    (CX), Y1
@@ -967,7 +969,7 @@ widefresh3:
 	VXORPS Y6, Y6, Y6
 
 widestart3:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), R9
 
 widek3:
@@ -1055,7 +1057,7 @@ stored54:
 	RET
 
 widerows2:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         widefresh2
 	VMOVUPS    (CX), Y1
@@ -1071,7 +1073,7 @@ widefresh2:
 	VXORPS Y4, Y4, Y4
 
 widestart2:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), R9
 
 widek2:
@@ -1135,7 +1137,7 @@ stored60:
 	RET
 
 widerows1:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         widefresh1
 	VMOVUPS    (CX), Y1
@@ -1147,7 +1149,7 @@ widefresh1:
 	VXORPS Y2, Y2, Y2
 
 widestart1:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), BX
 
 widek1:
@@ -1188,21 +1190,21 @@ stored63:
 
 half:
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), CX
+	MOVQ c+72(FP), CX
 	MOVQ m+0(FP), DX
-	MOVQ stepRow+32(FP), BX
+	MOVQ stepRow+40(FP), BX
 	SHLQ $0x02, BX
-	MOVQ stepK+40(FP), SI
+	MOVQ stepK+48(FP), SI
 	SHLQ $0x02, SI
-	MOVQ ldb+56(FP), DI
+	MOVQ ldb+64(FP), DI
 	SHLQ $0x02, DI
-	MOVQ ldc+72(FP), R8
+	MOVQ ldc+80(FP), R8
 	SHLQ $0x02, R8
 
 halfloop:
 	CMPQ    DX, $0x06
 	JLT     halftail
-	MOVB    add+80(FP), R9
+	MOVB    add+88(FP), R9
 	TESTB   R9, R9
 	JZ      halffresh6
 	LEAQ    (CX)(R8*2), R9
@@ -1227,7 +1229,7 @@ halfstart6:
 	MOVQ AX, R9
 	LEAQ (R9)(BX*2), R10
 	ADDQ BX, R10
-	MOVQ b+48(FP), R11
+	MOVQ b+56(FP), R11
 	MOVQ k+16(FP), R12
 
 halfk6:
@@ -1257,8 +1259,9 @@ halfk6:
 	VMOVUPS      Y3, (R9)
 	VMOVUPS      Y4, (R9)(R8*1)
 	VMOVUPS      Y5, (R9)(R8*2)
-	LEAQ         (AX)(BX*4), AX
-	LEAQ         (AX)(BX*2), AX
+	MOVQ         stepTile+32(FP), R9
+	SHLQ         $0x02, R9
+	ADDQ         R9, AX
 	LEAQ         (CX)(R8*4), CX
 	LEAQ         (CX)(R8*2), CX
 	SUBQ         $0x06, DX
@@ -1279,7 +1282,7 @@ halftail:
 	RET
 
 halfrows5:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      halffresh5
 	LEAQ    (CX)(R8*2), DX
@@ -1301,7 +1304,7 @@ halffresh5:
 halfstart5:
 	LEAQ (AX)(BX*2), DX
 	ADDQ BX, DX
-	MOVQ b+48(FP), R9
+	MOVQ b+56(FP), R9
 	MOVQ k+16(FP), R10
 
 halfk5:
@@ -1332,7 +1335,7 @@ halfk5:
 	RET
 
 halfrows4:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      halffresh4
 	LEAQ    (CX)(R8*2), DX
@@ -1352,7 +1355,7 @@ halffresh4:
 halfstart4:
 	LEAQ (AX)(BX*2), DX
 	ADDQ BX, DX
-	MOVQ b+48(FP), R9
+	MOVQ b+56(FP), R9
 	MOVQ k+16(FP), R10
 
 halfk4:
@@ -1380,7 +1383,7 @@ halfk4:
 	RET
 
 halfrows3:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      halffresh3
 	VMOVUPS (CX), Y0
@@ -1394,7 +1397,7 @@ halffresh3:
 	VXORPS Y2, Y2, Y2
 
 halfstart3:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), R9
 
 halfk3:
@@ -1416,7 +1419,7 @@ halfk3:
 	RET
 
 halfrows2:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      halffresh2
 	VMOVUPS (CX), Y0
@@ -1428,7 +1431,7 @@ halffresh2:
 	VXORPS Y1, Y1, Y1
 
 halfstart2:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), R9
 
 halfk2:
@@ -1447,7 +1450,7 @@ halfk2:
 	RET
 
 halfrows1:
-	MOVB    add+80(FP), DL
+	MOVB    add+88(FP), DL
 	TESTB   DL, DL
 	JZ      halffresh1
 	VMOVUPS (CX), Y0
@@ -1457,7 +1460,7 @@ halffresh1:
 	VXORPS Y0, Y0, Y0
 
 halfstart1:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), BX
 
 halfk1:
@@ -1474,15 +1477,15 @@ halfk1:
 
 narrow:
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), CX
+	MOVQ c+72(FP), CX
 	MOVQ m+0(FP), DX
-	MOVQ stepRow+32(FP), BX
+	MOVQ stepRow+40(FP), BX
 	SHLQ $0x02, BX
-	MOVQ stepK+40(FP), SI
+	MOVQ stepK+48(FP), SI
 	SHLQ $0x02, SI
-	MOVQ ldb+56(FP), DI
+	MOVQ ldb+64(FP), DI
 	SHLQ $0x02, DI
-	MOVQ ldc+72(FP), R8
+	MOVQ ldc+80(FP), R8
 	SHLQ $0x02, R8
 	MOVQ n+8(FP), R9
 
@@ -1495,7 +1498,7 @@ narrow:
 narrowloop:
 	CMPQ       DX, $0x06
 	JLT        narrowtail
-	MOVB       add+80(FP), R9
+	MOVB       add+88(FP), R9
 	TESTB      R9, R9
 	JZ         narrowfresh6
 	LEAQ       (CX)(R8*2), R9
@@ -1520,7 +1523,7 @@ narrowstart6:
 	MOVQ AX, R9
 	LEAQ (R9)(BX*2), R10
 	ADDQ BX, R10
-	MOVQ b+48(FP), R11
+	MOVQ b+56(FP), R11
 	MOVQ k+16(FP), R12
 
 narrowk6:
@@ -1665,8 +1668,9 @@ one80:
 	VMOVSS X6, (R9)
 
 stored81:
-	LEAQ (AX)(BX*4), AX
-	LEAQ (AX)(BX*2), AX
+	MOVQ stepTile+32(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
 	LEAQ (CX)(R8*4), CX
 	LEAQ (CX)(R8*2), CX
 	SUBQ $0x06, DX
@@ -1687,7 +1691,7 @@ narrowtail:
 	RET
 
 narrowrows5:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         narrowfresh5
 	LEAQ       (CX)(R8*2), DX
@@ -1709,7 +1713,7 @@ narrowfresh5:
 narrowstart5:
 	LEAQ (AX)(BX*2), DX
 	ADDQ BX, DX
-	MOVQ b+48(FP), R9
+	MOVQ b+56(FP), R9
 	MOVQ k+16(FP), R10
 
 narrowk5:
@@ -1836,7 +1840,7 @@ stored96:
 	RET
 
 narrowrows4:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         narrowfresh4
 	LEAQ       (CX)(R8*2), DX
@@ -1856,7 +1860,7 @@ narrowfresh4:
 narrowstart4:
 	LEAQ (AX)(BX*2), DX
 	ADDQ BX, DX
-	MOVQ b+48(FP), R9
+	MOVQ b+56(FP), R9
 	MOVQ k+16(FP), R10
 
 narrowk4:
@@ -1961,7 +1965,7 @@ stored108:
 	RET
 
 narrowrows3:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         narrowfresh3
 	VMASKMOVPS (CX), Y0, Y1
@@ -1975,7 +1979,7 @@ narrowfresh3:
 	VXORPS Y3, Y3, Y3
 
 narrowstart3:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), R9
 
 narrowk3:
@@ -2055,7 +2059,7 @@ stored117:
 	RET
 
 narrowrows2:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         narrowfresh2
 	VMASKMOVPS (CX), Y0, Y1
@@ -2067,7 +2071,7 @@ narrowfresh2:
 	VXORPS Y2, Y2, Y2
 
 narrowstart2:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), R9
 
 narrowk2:
@@ -2125,7 +2129,7 @@ stored123:
 	RET
 
 narrowrows1:
-	MOVB       add+80(FP), DL
+	MOVB       add+88(FP), DL
 	TESTB      DL, DL
 	JZ         narrowfresh1
 	VMASKMOVPS (CX), Y0, Y1
@@ -2135,7 +2139,7 @@ narrowfresh1:
 	VXORPS Y1, Y1, Y1
 
 narrowstart1:
-	MOVQ b+48(FP), DX
+	MOVQ b+56(FP), DX
 	MOVQ k+16(FP), BX
 
 narrowk1:
@@ -2488,6 +2492,332 @@ walked128:
 	VZEROUPPER
 	RET
 
+// func packTileAVX2(dst *float32, a *float32, lda int, rows int, k int)
+// Requires: AVX
+TEXT ·packTileAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ lda+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ rows+24(FP), BX
+	MOVQ k+32(FP), SI
+	LEAQ (CX)(DX*2), DI
+	ADDQ DX, DI
+	LEAQ (DI)(DX*2), R8
+	ADDQ DX, R8
+	CMPQ BX, $0x08
+	JNE  some137
+
+block139:
+	CMPQ       SI, $0x08
+	JLT        columns140
+	VMOVUPS    (CX), Y0
+	VMOVUPS    (CX)(DX*1), Y1
+	VMOVUPS    (CX)(DX*2), Y2
+	VMOVUPS    (DI), Y3
+	VMOVUPS    (DI)(DX*1), Y4
+	VMOVUPS    (DI)(DX*2), Y5
+	VMOVUPS    (R8), Y6
+	VMOVUPS    (R8)(DX*1), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y7, 24(AX)
+	VMOVUPS    Y3, 48(AX)
+	VMOVUPS    Y8, 72(AX)
+	VMOVUPS    Y2, 96(AX)
+	VMOVUPS    Y1, 120(AX)
+	VMOVUPS    Y5, 144(AX)
+	VMOVUPS    Y0, 168(AX)
+	ADDQ       $0x000000c0, AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, SI
+	JMP        block139
+
+columns140:
+	TESTQ SI, SI
+	JZ    walked138
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), BX
+	MOVQ       SI, R9
+	SHLQ       $0x02, R9
+	SUBQ       R9, BX
+	VMOVUPS    (BX), Y0
+	VMASKMOVPS (CX), Y0, Y1
+	VMASKMOVPS (CX)(DX*1), Y0, Y2
+	VMASKMOVPS (CX)(DX*2), Y0, Y3
+	VMASKMOVPS (DI), Y0, Y4
+	VMASKMOVPS (DI)(DX*1), Y0, Y5
+	VMASKMOVPS (DI)(DX*2), Y0, Y6
+	VMASKMOVPS (R8), Y0, Y7
+	VMASKMOVPS (R8)(DX*1), Y0, Y0
+	VUNPCKLPS  Y2, Y1, Y8
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y0, Y7, Y6
+	VUNPCKHPS  Y0, Y7, Y0
+	VSHUFPS    $0x44, Y2, Y8, Y7
+	VSHUFPS    $0xee, Y2, Y8, Y2
+	VSHUFPS    $0x44, Y3, Y1, Y8
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y0, Y5, Y6
+	VSHUFPS    $0xee, Y0, Y5, Y0
+	VPERM2F128 $0x20, Y3, Y7, Y5
+	VPERM2F128 $0x31, Y3, Y7, Y3
+	VPERM2F128 $0x20, Y4, Y2, Y7
+	VPERM2F128 $0x31, Y4, Y2, Y2
+	VPERM2F128 $0x20, Y6, Y8, Y4
+	VPERM2F128 $0x31, Y6, Y8, Y6
+	VPERM2F128 $0x20, Y0, Y1, Y8
+	VPERM2F128 $0x31, Y0, Y1, Y0
+	VMOVUPS    Y5, (AX)
+	CMPQ       SI, $0x01
+	JLE        walked138
+	VMOVUPS    Y7, 24(AX)
+	CMPQ       SI, $0x02
+	JLE        walked138
+	VMOVUPS    Y4, 48(AX)
+	CMPQ       SI, $0x03
+	JLE        walked138
+	VMOVUPS    Y8, 72(AX)
+	CMPQ       SI, $0x04
+	JLE        walked138
+	VMOVUPS    Y3, 96(AX)
+	CMPQ       SI, $0x05
+	JLE        walked138
+	VMOVUPS    Y2, 120(AX)
+	CMPQ       SI, $0x06
+	JLE        walked138
+	VMOVUPS    Y6, 144(AX)
+	CMPQ       SI, $0x07
+	JLE        walked138
+	VMOVUPS    Y0, 168(AX)
+	JMP        walked138
+
+some137:
+block143:
+	CMPQ    SI, $0x08
+	JLT     columns144
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VMOVUPS (CX), Y0
+	CMPQ    BX, $0x01
+	JLE     loaded145
+	VMOVUPS (CX)(DX*1), Y1
+	CMPQ    BX, $0x02
+	JLE     loaded145
+	VMOVUPS (CX)(DX*2), Y2
+	CMPQ    BX, $0x03
+	JLE     loaded145
+	VMOVUPS (DI), Y3
+	CMPQ    BX, $0x04
+	JLE     loaded145
+	VMOVUPS (DI)(DX*1), Y4
+	CMPQ    BX, $0x05
+	JLE     loaded145
+	VMOVUPS (DI)(DX*2), Y5
+	CMPQ    BX, $0x06
+	JLE     loaded145
+	VMOVUPS (R8), Y6
+	CMPQ    BX, $0x07
+	JLE     loaded145
+	VMOVUPS (R8)(DX*1), Y7
+
+loaded145:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (AX)
+	VMOVUPS    Y7, 24(AX)
+	VMOVUPS    Y3, 48(AX)
+	VMOVUPS    Y8, 72(AX)
+	VMOVUPS    Y2, 96(AX)
+	VMOVUPS    Y1, 120(AX)
+	VMOVUPS    Y5, 144(AX)
+	VMOVUPS    Y0, 168(AX)
+	ADDQ       $0x000000c0, AX
+	ADDQ       $0x20, CX
+	ADDQ       $0x20, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, SI
+	JMP        block143
+
+columns144:
+	TESTQ SI, SI
+	JZ    walked138
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), R9
+	MOVQ       SI, R10
+	SHLQ       $0x02, R10
+	SUBQ       R10, R9
+	VMOVUPS    (R9), Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VMASKMOVPS (CX), Y0, Y1
+	CMPQ       BX, $0x01
+	JLE        loaded146
+	VMASKMOVPS (CX)(DX*1), Y0, Y2
+	CMPQ       BX, $0x02
+	JLE        loaded146
+	VMASKMOVPS (CX)(DX*2), Y0, Y3
+	CMPQ       BX, $0x03
+	JLE        loaded146
+	VMASKMOVPS (DI), Y0, Y4
+	CMPQ       BX, $0x04
+	JLE        loaded146
+	VMASKMOVPS (DI)(DX*1), Y0, Y5
+	CMPQ       BX, $0x05
+	JLE        loaded146
+	VMASKMOVPS (DI)(DX*2), Y0, Y6
+	CMPQ       BX, $0x06
+	JLE        loaded146
+	VMASKMOVPS (R8), Y0, Y7
+	CMPQ       BX, $0x07
+	JLE        loaded146
+	VMASKMOVPS (R8)(DX*1), Y0, Y8
+
+loaded146:
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y8, Y7, Y6
+	VUNPCKHPS  Y8, Y7, Y7
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y3, Y1, Y2
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y7, Y5, Y6
+	VSHUFPS    $0xee, Y7, Y5, Y5
+	VPERM2F128 $0x20, Y3, Y8, Y7
+	VPERM2F128 $0x31, Y3, Y8, Y3
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y4
+	VPERM2F128 $0x31, Y6, Y2, Y2
+	VPERM2F128 $0x20, Y5, Y1, Y6
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VMOVUPS    Y7, (AX)
+	CMPQ       SI, $0x01
+	JLE        walked138
+	VMOVUPS    Y8, 24(AX)
+	CMPQ       SI, $0x02
+	JLE        walked138
+	VMOVUPS    Y4, 48(AX)
+	CMPQ       SI, $0x03
+	JLE        walked138
+	VMOVUPS    Y6, 72(AX)
+	CMPQ       SI, $0x04
+	JLE        walked138
+	VMOVUPS    Y3, 96(AX)
+	CMPQ       SI, $0x05
+	JLE        walked138
+	VMOVUPS    Y0, 120(AX)
+	CMPQ       SI, $0x06
+	JLE        walked138
+	VMOVUPS    Y2, 144(AX)
+	CMPQ       SI, $0x07
+	JLE        walked138
+	VMOVUPS    Y1, 168(AX)
+
+walked138:
+	VZEROUPPER
+	RET
+
+// func packTileTransAVX2(dst *float32, a *float32, lda int, rows int, k int)
+// Requires: AVX
+TEXT ·packTileTransAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ lda+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ k+32(FP), BX
+	MOVQ rows+24(FP), SI
+
+	// A window on eight ones and eight zeros
+	LEAQ    tailMaskgemm<>+32(SB), DI
+	SHLQ    $0x02, SI
+	SUBQ    SI, DI
+	VMOVUPS (DI), Y0
+
+loop:
+	VMASKMOVPS (CX), Y0, Y1
+	VMOVUPS    Y1, (AX)
+	ADDQ       DX, CX
+	ADDQ       $0x18, AX
+	DECQ       BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
 // func rowByRowsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool)
 // Requires: AVX, CMOV, FMA3
 TEXT ·rowByRowsAVX2(SB), NOSPLIT, $0-57
@@ -2527,11 +2857,11 @@ begin:
 	LEAQ (R11)(DX*2), R12
 	ADDQ DX, R12
 	CMPQ DI, $0x08
-	JNE  some137
+	JNE  some147
 
-block139:
+block149:
 	CMPQ         R10, $0x08
-	JLT          columns140
+	JLT          columns150
 	VMOVUPS      (R8), Y1
 	VMOVUPS      (R8)(DX*1), Y2
 	VMOVUPS      (R8)(DX*2), Y3
@@ -2592,11 +2922,11 @@ block139:
 	ADDQ         $0x20, R11
 	ADDQ         $0x20, R12
 	SUBQ         $0x08, R10
-	JMP          block139
+	JMP          block149
 
-columns140:
+columns150:
 	TESTQ R10, R10
-	JZ    walked138
+	JZ    walked148
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskgemm<>+32(SB), R13
@@ -2640,46 +2970,46 @@ columns140:
 	VFMADD231PS  Y6, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x01
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y8, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x02
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y5, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x03
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y9, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x04
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y4, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x05
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y3, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x06
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y7, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x07
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         CX, R9
-	JMP          walked138
+	JMP          walked148
 
-some137:
-block143:
+some147:
+block153:
 	CMPQ    R10, $0x08
-	JLT     columns144
+	JLT     columns154
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
@@ -2690,28 +3020,28 @@ block143:
 	VXORPS  Y8, Y8, Y8
 	VMOVUPS (R8), Y1
 	CMPQ    DI, $0x01
-	JLE     loaded145
+	JLE     loaded155
 	VMOVUPS (R8)(DX*1), Y2
 	CMPQ    DI, $0x02
-	JLE     loaded145
+	JLE     loaded155
 	VMOVUPS (R8)(DX*2), Y3
 	CMPQ    DI, $0x03
-	JLE     loaded145
+	JLE     loaded155
 	VMOVUPS (R11), Y4
 	CMPQ    DI, $0x04
-	JLE     loaded145
+	JLE     loaded155
 	VMOVUPS (R11)(DX*1), Y5
 	CMPQ    DI, $0x05
-	JLE     loaded145
+	JLE     loaded155
 	VMOVUPS (R11)(DX*2), Y6
 	CMPQ    DI, $0x06
-	JLE     loaded145
+	JLE     loaded155
 	VMOVUPS (R12), Y7
 	CMPQ    DI, $0x07
-	JLE     loaded145
+	JLE     loaded155
 	VMOVUPS (R12)(DX*1), Y8
 
-loaded145:
+loaded155:
 	VUNPCKLPS    Y2, Y1, Y9
 	VUNPCKHPS    Y2, Y1, Y1
 	VUNPCKLPS    Y4, Y3, Y2
@@ -2764,11 +3094,11 @@ loaded145:
 	ADDQ         $0x20, R11
 	ADDQ         $0x20, R12
 	SUBQ         $0x08, R10
-	JMP          block143
+	JMP          block153
 
-columns144:
+columns154:
 	TESTQ R10, R10
-	JZ    walked138
+	JZ    walked148
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskgemm<>+32(SB), R13
@@ -2786,28 +3116,28 @@ columns144:
 	VXORPS     Y9, Y9, Y9
 	VMASKMOVPS (R8), Y1, Y2
 	CMPQ       DI, $0x01
-	JLE        loaded146
+	JLE        loaded156
 	VMASKMOVPS (R8)(DX*1), Y1, Y3
 	CMPQ       DI, $0x02
-	JLE        loaded146
+	JLE        loaded156
 	VMASKMOVPS (R8)(DX*2), Y1, Y4
 	CMPQ       DI, $0x03
-	JLE        loaded146
+	JLE        loaded156
 	VMASKMOVPS (R11), Y1, Y5
 	CMPQ       DI, $0x04
-	JLE        loaded146
+	JLE        loaded156
 	VMASKMOVPS (R11)(DX*1), Y1, Y6
 	CMPQ       DI, $0x05
-	JLE        loaded146
+	JLE        loaded156
 	VMASKMOVPS (R11)(DX*2), Y1, Y7
 	CMPQ       DI, $0x06
-	JLE        loaded146
+	JLE        loaded156
 	VMASKMOVPS (R12), Y1, Y8
 	CMPQ       DI, $0x07
-	JLE        loaded146
+	JLE        loaded156
 	VMASKMOVPS (R12)(DX*1), Y1, Y9
 
-loaded146:
+loaded156:
 	VUNPCKLPS    Y3, Y2, Y1
 	VUNPCKHPS    Y3, Y2, Y2
 	VUNPCKLPS    Y5, Y4, Y3
@@ -2836,42 +3166,42 @@ loaded146:
 	VFMADD231PS  Y8, Y6, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x01
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y9, Y6, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x02
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x03
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y7, Y5, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x04
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x05
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y1, Y4, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x06
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y1
 	VFMADD231PS  Y3, Y1, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x07
-	JLE          walked138
+	JLE          walked148
 	VBROADCASTSS (R9), Y1
 	VFMADD231PS  Y2, Y1, Y0
 	ADDQ         CX, R9
 
-walked138:
+walked148:
 	CMPQ    DI, $0x08
 	JNE     last
 	VMOVUPS Y0, (SI)
@@ -2883,24 +3213,24 @@ walked138:
 last:
 	LEAQ         (SI), AX
 	TESTQ        $0x00000004, DI
-	JZ           two147
+	JZ           two157
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two147:
+two157:
 	TESTQ   $0x00000002, DI
-	JZ      one148
+	JZ      one158
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one148:
+one158:
 	TESTQ  $0x00000001, DI
-	JZ     stored149
+	JZ     stored159
 	VMOVSS X0, (AX)
 
-stored149:
+stored159:
 done:
 	VZEROUPPER
 	RET

@@ -28,9 +28,12 @@ func rowByRowsAVX2(n, k int, a *float32, stepK int, b *float32, ldb int, c *floa
 func rowByColumnsAVX2(n, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool) {
 	unreachable()
 }
-func gemmPanelAVX2(m, n, k int, a *float32, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, add bool) {
+func gemmPanelAVX2(m, n, k int, a *float32, stepTile, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, add bool) {
 	unreachable()
 }
+
+func packTileAVX2(dst, a *float32, lda, rows, k int)      { unreachable() }
+func packTileTransAVX2(dst, a *float32, lda, rows, k int) { unreachable() }
 
 func peakAVX2(n int) { unreachable() }
 

@@ -1,5 +1,7 @@
 package kernel
 
+import "runtime"
+
 // Spin does rounds of independent fused multiply-adds on registers, with the instructions that the matrix products of the
 // implementation in use are made of, and returns how many floating-point operations they were. Timing it gives the most
 // that one core of this machine can do; [Gemm] is measured against that. The portable implementation multiplies and adds
@@ -12,12 +14,9 @@ func Spin(rounds int) (flops float64) {
 		peakAVX2(rounds)
 		return 192 * float64(rounds)
 	}
-	spun = spinGeneric(rounds)
+	runtime.KeepAlive(spinGeneric(rounds))
 	return 12 * float64(rounds)
 }
-
-// spun keeps the compiler from leaving spinGeneric's loop out.
-var spun float32
 
 func spinGeneric(rounds int) float32 {
 	x := float32(.5)

@@ -31,8 +31,8 @@ type panel struct {
 
 // gemmPanel writes the matrix product: six rows at a time, then the one to five that are left.
 func gemmPanel() {
-	function("gemmPanelAVX2", "func(m, n, k int, a *float32, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)",
-		"gemmPanelAVX2 computes C[m, n] = A*B, or += if add is set, with n at most 16; element (i, p) of A is a[i*stepRow+p*stepK].")
+	function("gemmPanelAVX2", "func(m, n, k int, a *float32, stepTile, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)",
+		"gemmPanelAVX2 computes C[m, n] = A*B, or += if add is set, with n at most 16; element (i, p) of A is a[i/6*stepTile+i%6*stepRow+p*stepK].")
 	n := loadWord("n")
 	classes := []columns{{"full", 2, false}, {"wide", 1, true}, {"half", 1, false}, {"narrow", 0, true}}
 	CMPQ(n, Imm(16))
@@ -89,8 +89,7 @@ func (p *panel) sixes() {
 	CMPQ(p.m, Imm(tileRows))
 	JLT(LabelRef(tail))
 	p.tile(tileRows)
-	LEAQ(Mem{Base: p.a, Index: p.stepRow, Scale: 4}, p.a)
-	LEAQ(Mem{Base: p.a, Index: p.stepRow, Scale: 2}, p.a)
+	ADDQ(loadBytes("stepTile"), p.a)
 	LEAQ(Mem{Base: p.c, Index: p.ldc, Scale: 4}, p.c)
 	LEAQ(Mem{Base: p.c, Index: p.ldc, Scale: 2}, p.c)
 	SUBQ(Imm(tileRows), p.m)
@@ -304,6 +303,33 @@ func pack() {
 	s.walk(func(p int, column reg.VecVirtual) {
 		VMOVUPS(column, Mem{Base: dst, Disp: 64 * p})
 	}, func() { ADDQ(U32(8*64), dst) })
+	leave()
+}
+
+// packTile writes the two orders of a tile of A, so that it is read from one place, each column of up to six elements
+// behind the other. What is stored beyond the sixth element is overwritten with the next column.
+func packTile() {
+	function("packTileAVX2", "func(dst *float32, a *float32, lda, rows, k int)",
+		"packTileAVX2 sets dst[p*6+i] = a[i*lda+p] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.")
+	dst, a := loadWord("dst"), loadWord("a")
+	newStrip(a, loadBytes("lda"), loadWord("rows"), loadWord("k")).walk(func(p int, column reg.VecVirtual) {
+		VMOVUPS(column, Mem{Base: dst, Disp: 24 * p})
+	}, func() { ADDQ(U32(8*24), dst) })
+	leave()
+
+	function("packTileTransAVX2", "func(dst *float32, a *float32, lda, rows, k int)",
+		"packTileTransAVX2 sets dst[p*6+i] = a[p*lda+i] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.")
+	dst, a = loadWord("dst"), loadWord("a")
+	lda, k := loadBytes("lda"), loadWord("k")
+	mask := tailMask(loadWord("rows"))
+	Label("loop")
+	v := YMM()
+	VMASKMOVPS(Mem{Base: a}, mask, v)
+	VMOVUPS(v, Mem{Base: dst})
+	ADDQ(lda, a)
+	ADDQ(Imm(24), dst)
+	DECQ(k)
+	JNZ(LabelRef("loop"))
 	leave()
 }
 

@@ -22,6 +22,7 @@ func main() {
 	case "gemm":
 		gemmPanel()
 		pack()
+		packTile()
 		rowByRows()
 		rowByColumns()
 		peak()
