@@ -11,14 +11,13 @@ const (
 	genericCols = 48
 	// Rows of B that are this far apart (2 KiB) compete for the same few lines of the cache. Then a panel is copied
 	// together first, if there are enough rows of A to pay for it.
-	farApart  = 512
-	manyRows  = 48
-	manyCols  = 48
-	tileRows  = 6
-	blockRows = 192
+	farApart = 512
+	manyRows = 48
+	manyCols = 48
+	tileRows = 6
 )
 
-var farA, farB = 512, 512
+var farA, farB, blockRows = 512, 64, 192
 
 // Workspace is the scratch memory of [Gemm]: it holds parts of B in a better order, grows when it must and is then reused. The
 // zero value is ready. It serves one goroutine at a time.
@@ -126,7 +125,7 @@ func gemmAVX2(transA, transB bool, m, n, k int, a []float32, lda int, b []float3
 					packAVX2(panel, b[j0*ldb+k0:], ldb, nc, kc)
 				case packB && nc == panelCols:
 					panel, stepB = take(&ws.b, blockK*panelCols), panelCols
-					gather(panel, b[k0*ldb+j0:], ldb, kc)
+					pack16AVX2(&panel[0], &b[k0*ldb+j0], ldb, kc)
 				default:
 					panel = b[k0*ldb+j0:]
 				}
@@ -147,13 +146,6 @@ func gemmRow(transB bool, n, k int, a []float32, stepK int, b []float32, ldb int
 	rowByColumnsAVX2(whole, k, &a[0], stepK, &b[0], ldb, &c[0], accumulate)
 	if whole < n {
 		gemmPanelAVX2(1, n-whole, k, &a[0], 0, 0, stepK, &b[whole], ldb, &c[whole], 0, accumulate)
-	}
-}
-
-// gather copies kc rows of a panel to where they lie next to one another.
-func gather(dst, b []float32, ldb, kc int) {
-	for p := range kc {
-		*(*[panelCols]float32)(dst[p*panelCols:]) = *(*[panelCols]float32)(b[p*ldb:])
 	}
 }
 

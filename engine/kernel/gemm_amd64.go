@@ -14,6 +14,11 @@ func gemmPanelAVX2(m int, n int, k int, a *float32, stepTile int, stepRow int, s
 //go:noescape
 func pack8AVX2(dst *float32, b *float32, ldb int, rows int, k int)
 
+// pack16AVX2 sets dst[p*16+j] = b[p*ldb+j] for j < 16 and p < k.
+//
+//go:noescape
+func pack16AVX2(dst *float32, b *float32, ldb int, k int)
+
 // packTileAVX2 sets dst[p*6+i] = a[i*lda+p] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.
 //
 //go:noescape

@@ -2492,6 +2492,32 @@ walked128:
 	VZEROUPPER
 	RET
 
+// func pack16AVX2(dst *float32, b *float32, ldb int, k int)
+// Requires: AVX, MMX+
+TEXT ·pack16AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ b+8(FP), CX
+	MOVQ ldb+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ k+24(FP), BX
+	MOVQ DX, SI
+	SHLQ $0x04, SI
+	ADDQ CX, SI
+
+loop:
+	VMOVUPS    (CX), Y0
+	VMOVUPS    32(CX), Y1
+	PREFETCHT0 (SI)
+	VMOVUPS    Y0, (AX)
+	VMOVUPS    Y1, 32(AX)
+	ADDQ       DX, CX
+	ADDQ       DX, SI
+	ADDQ       $0x40, AX
+	DECQ       BX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
 // func packTileAVX2(dst *float32, a *float32, lda int, rows int, k int)
 // Requires: AVX
 TEXT ·packTileAVX2(SB), NOSPLIT, $0-40

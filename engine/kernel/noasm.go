@@ -32,6 +32,7 @@ func gemmPanelAVX2(m, n, k int, a *float32, stepTile, stepRow, stepK int, b *flo
 	unreachable()
 }
 
+func pack16AVX2(dst, b *float32, ldb, k int)              { unreachable() }
 func packTileAVX2(dst, a *float32, lda, rows, k int)      { unreachable() }
 func packTileTransAVX2(dst, a *float32, lda, rows, k int) { unreachable() }
 

@@ -306,6 +306,29 @@ func pack() {
 	leave()
 }
 
+// packWhole writes the copy of a whole panel of B to where its rows lie next to one another.
+func packWhole() {
+	function("pack16AVX2", "func(dst *float32, b *float32, ldb, k int)", "pack16AVX2 sets dst[p*16+j] = b[p*ldb+j] for j < 16 and p < k.")
+	dst, b, ldb, k := loadWord("dst"), loadWord("b"), loadBytes("ldb"), loadWord("k")
+	ahead := GP64()
+	MOVQ(ldb, ahead)
+	SHLQ(Imm(4), ahead)
+	ADDQ(b, ahead)
+	Label("loop")
+	low, high := YMM(), YMM()
+	VMOVUPS(Mem{Base: b}, low)
+	VMOVUPS(Mem{Base: b, Disp: 32}, high)
+	PREFETCHT0(Mem{Base: ahead})
+	VMOVUPS(low, Mem{Base: dst})
+	VMOVUPS(high, Mem{Base: dst, Disp: 32})
+	ADDQ(ldb, b)
+	ADDQ(ldb, ahead)
+	ADDQ(Imm(64), dst)
+	DECQ(k)
+	JNZ(LabelRef("loop"))
+	leave()
+}
+
 // packTile writes the two orders of a tile of A, so that it is read from one place, each column of up to six elements
 // behind the other. What is stored beyond the sixth element is overwritten with the next column.
 func packTile() {

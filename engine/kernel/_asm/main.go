@@ -22,6 +22,7 @@ func main() {
 	case "gemm":
 		gemmPanel()
 		pack()
+		packWhole()
 		packTile()
 		rowByRows()
 		rowByColumns()
