@@ -3,21 +3,25 @@ package kernel
 import "fmt"
 
 // Sizes of the blocks that Gemm works in. A panel of panelCols columns of B and blockK rows (16 KiB) stays in the
-// first-level cache while all rows of A pass by.
+// first-level cache while the rows of A pass by, and a block of blockRows rows of A (384 KiB) in the second-level cache
+// while the panels of B pass by.
 const (
 	panelCols = 16
+	tileRows  = 6
 	blockK    = 256
+	blockRows = 384
+	// tileGap is between packed tiles of A, so that their beginnings do not compete for the same few lines of the cache.
+	tileGap = 16
 	// genericCols is the width of the portable panels, a multiple of its tiles' three columns.
 	genericCols = 48
-	// Rows of B that are this far apart (2 KiB) compete for the same few lines of the cache. Then a panel is copied
-	// together first, if there are enough rows of A to pay for it.
-	farApart = 512
-	manyRows = 48
-	manyCols = 48
-	tileRows = 6
 )
 
-var farA, farB, blockRows = 512, 64, 192
+// When to copy parts of A and B together first, as measured: rows that are many lines apart compete for the same few
+// lines of the cache, and enough must be computed with a copy to pay for it.
+const (
+	farApartA, manyCols = 512, 48
+	farApartB, manyRows = 64, 48
+)
 
 // Workspace is the scratch memory of [Gemm]: it holds parts of B in a better order, grows when it must and is then reused. The
 // zero value is ready. It serves one goroutine at a time.
@@ -92,8 +96,8 @@ func gemmAVX2(transA, transB bool, m, n, k int, a []float32, lda int, b []float3
 	if transA {
 		stepRow, stepK = 1, lda
 	}
-	packA := ws != nil && n >= manyCols && (transA || lda >= farA)
-	packB := ws != nil && m >= manyRows && ldb >= farB && !transB
+	packA := ws != nil && n >= manyCols && (transA || lda >= farApartA)
+	packB := ws != nil && m >= manyRows && ldb >= farApartB && !transB
 	rows := m
 	if packA {
 		rows = blockRows
@@ -105,13 +109,13 @@ func gemmAVX2(transA, transB bool, m, n, k int, a []float32, lda int, b []float3
 			mc := min(rows, m-i0)
 			block, stepTile, stepRow, stepK := a[i0*stepRow+k0*stepK:], tileRows*stepRow, stepRow, stepK
 			if packA {
-				into := take(&ws.a, blockRows*blockK+2)
-				stepTile = tileRows * kc
-				for i := 0; i < mc; i += tileRows {
-					if transA {
-						packTileTransAVX2(&into[i*kc], &block[i], lda, min(tileRows, mc-i), kc)
-					} else {
-						packTileAVX2(&into[i*kc], &block[i*lda], lda, min(tileRows, mc-i), kc)
+				stepTile = tileRows*kc + tileGap
+				into := take(&ws.a, (blockRows+tileRows-1)/tileRows*(tileRows*blockK+tileGap))
+				if transA {
+					packTransAVX2(&into[0], stepTile, &block[0], lda, mc, kc)
+				} else {
+					for i := 0; i < mc; i += tileRows {
+						packTileAVX2(&into[i/tileRows*stepTile], &block[i*lda], lda, min(tileRows, mc-i), kc)
 					}
 				}
 				block, stepRow, stepK = into, 1, tileRows

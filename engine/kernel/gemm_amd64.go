@@ -24,10 +24,10 @@ func pack16AVX2(dst *float32, b *float32, ldb int, k int)
 //go:noescape
 func packTileAVX2(dst *float32, a *float32, lda int, rows int, k int)
 
-// packTileTransAVX2 sets dst[p*6+i] = a[p*lda+i] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.
+// packTransAVX2 sets dst[i/6*stepTile+p*6+i%6] = a[p*lda+i] for i < rows and p < k; beyond a tile's k*6 elements it may write two more.
 //
 //go:noescape
-func packTileTransAVX2(dst *float32, a *float32, lda int, rows int, k int)
+func packTransAVX2(dst *float32, stepTile int, a *float32, lda int, rows int, k int)
 
 // rowByRowsAVX2 sets c[j] to the sum over p < k of a[p*stepK]*b[j*ldb+p] for j < n, added to c[j] if add is set.
 //

@@ -2818,29 +2818,69 @@ walked138:
 	VZEROUPPER
 	RET
 
-// func packTileTransAVX2(dst *float32, a *float32, lda int, rows int, k int)
+// func packTransAVX2(dst *float32, stepTile int, a *float32, lda int, rows int, k int)
 // Requires: AVX
-TEXT ·packTileTransAVX2(SB), NOSPLIT, $0-40
+TEXT ·packTransAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ lda+16(FP), DX
-	SHLQ $0x02, DX
-	MOVQ k+32(FP), BX
-	MOVQ rows+24(FP), SI
+	MOVQ stepTile+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ a+16(FP), DX
+	MOVQ lda+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ k+40(FP), SI
+	MOVQ $0x00000006, DI
 
 	// A window on eight ones and eight zeros
-	LEAQ    tailMaskgemm<>+32(SB), DI
-	SHLQ    $0x02, SI
-	SUBQ    SI, DI
-	VMOVUPS (DI), Y0
+	LEAQ    tailMaskgemm<>+32(SB), R8
+	SHLQ    $0x02, DI
+	SUBQ    DI, R8
+	VMOVUPS (R8), Y0
+	MOVQ    rows+32(FP), DI
 
-loop:
-	VMASKMOVPS (CX), Y0, Y1
-	VMOVUPS    Y1, (AX)
-	ADDQ       DX, CX
+reduce:
+	CMPQ DI, $0x06
+	JLE  reduced
+	SUBQ $0x06, DI
+	JMP  reduce
+
+reduced:
+	// A window on eight ones and eight zeros
+	LEAQ    tailMaskgemm<>+32(SB), R8
+	SHLQ    $0x02, DI
+	SUBQ    DI, R8
+	VMOVUPS (R8), Y1
+	MOVQ    rows+32(FP), R10
+
+row:
+	MOVQ AX, DI
+	MOVQ DX, R8
+	MOVQ R10, R9
+
+tile:
+	CMPQ    R9, $0x08
+	JL      last
+	VMOVUPS (R8), Y2
+	VMOVUPS Y2, (DI)
+	ADDQ    $0x18, R8
+	ADDQ    CX, DI
+	SUBQ    $0x06, R9
+	JMP     tile
+
+last:
+	CMPQ       R9, $0x06
+	JLE        rest
+	VMASKMOVPS (R8), Y0, Y2
+	VMOVUPS    Y2, (DI)
+	ADDQ       $0x18, R8
+	ADDQ       CX, DI
+
+rest:
+	VMASKMOVPS (R8), Y1, Y2
+	VMOVUPS    Y2, (DI)
+	ADDQ       BX, DX
 	ADDQ       $0x18, AX
-	DECQ       BX
-	JNZ        loop
+	DECQ       SI
+	JNZ        row
 	VZEROUPPER
 	RET
 

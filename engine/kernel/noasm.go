@@ -32,9 +32,9 @@ func gemmPanelAVX2(m, n, k int, a *float32, stepTile, stepRow, stepK int, b *flo
 	unreachable()
 }
 
-func pack16AVX2(dst, b *float32, ldb, k int)              { unreachable() }
-func packTileAVX2(dst, a *float32, lda, rows, k int)      { unreachable() }
-func packTileTransAVX2(dst, a *float32, lda, rows, k int) { unreachable() }
+func pack16AVX2(dst, b *float32, ldb, k int)                                 { unreachable() }
+func packTileAVX2(dst, a *float32, lda, rows, k int)                         { unreachable() }
+func packTransAVX2(dst *float32, stepTile int, a *float32, lda, rows, k int) { unreachable() }
 
 func peakAVX2(n int) { unreachable() }
 

@@ -329,9 +329,9 @@ func packWhole() {
 	leave()
 }
 
-// packTile writes the two orders of a tile of A, so that it is read from one place, each column of up to six elements
-// behind the other. What is stored beyond the sixth element is overwritten with the next column.
-func packTile() {
+// packTiles writes the copies of tiles of A to where their columns of up to six elements lie next to one another. What is
+// stored beyond the sixth element is overwritten with the next column.
+func packTiles() {
 	function("packTileAVX2", "func(dst *float32, a *float32, lda, rows, k int)",
 		"packTileAVX2 sets dst[p*6+i] = a[i*lda+p] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.")
 	dst, a := loadWord("dst"), loadWord("a")
@@ -340,19 +340,57 @@ func packTile() {
 	}, func() { ADDQ(U32(8*24), dst) })
 	leave()
 
-	function("packTileTransAVX2", "func(dst *float32, a *float32, lda, rows, k int)",
-		"packTileTransAVX2 sets dst[p*6+i] = a[p*lda+i] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.")
-	dst, a = loadWord("dst"), loadWord("a")
-	lda, k := loadBytes("lda"), loadWord("k")
-	mask := tailMask(loadWord("rows"))
-	Label("loop")
-	v := YMM()
-	VMASKMOVPS(Mem{Base: a}, mask, v)
-	VMOVUPS(v, Mem{Base: dst})
+	function("packTransAVX2", "func(dst *float32, stepTile int, a *float32, lda, rows, k int)",
+		"packTransAVX2 sets dst[i/6*stepTile+p*6+i%6] = a[p*lda+i] for i < rows and p < k; beyond a tile's k*6 elements it may write two more.")
+	dst, stepTile := loadWord("dst"), loadBytes("stepTile")
+	a, lda, k := loadWord("a"), loadBytes("lda"), loadWord("k")
+	to, from, left := GP64(), GP64(), GP64()
+	move := func(mask *reg.VecVirtual) {
+		v := YMM()
+		if mask == nil {
+			VMOVUPS(Mem{Base: from}, v)
+		} else {
+			VMASKMOVPS(Mem{Base: from}, *mask, v)
+		}
+		VMOVUPS(v, Mem{Base: to})
+	}
+	whole := GP64()
+	MOVQ(U32(tileRows), whole)
+	wholeMask := tailMask(whole)
+	rest := GP64() // rows of the last tile, 1 to 6
+	MOVQ(loadWord("rows"), rest)
+	Label("reduce")
+	CMPQ(rest, Imm(tileRows))
+	JLE(LabelRef("reduced"))
+	SUBQ(Imm(tileRows), rest)
+	JMP(LabelRef("reduce"))
+	Label("reduced")
+	restMask := tailMask(rest)
+	rows := loadWord("rows")
+	Label("row")
+	MOVQ(dst, to)
+	MOVQ(a, from)
+	MOVQ(rows, left)
+	Label("tile")
+	CMPQ(left, Imm(8)) // a whole vector may be read
+	JL(LabelRef("last"))
+	move(nil)
+	ADDQ(Imm(4*tileRows), from)
+	ADDQ(stepTile, to)
+	SUBQ(Imm(tileRows), left)
+	JMP(LabelRef("tile"))
+	Label("last")
+	CMPQ(left, Imm(tileRows))
+	JLE(LabelRef("rest"))
+	move(&wholeMask)
+	ADDQ(Imm(4*tileRows), from)
+	ADDQ(stepTile, to)
+	Label("rest")
+	move(&restMask)
 	ADDQ(lda, a)
-	ADDQ(Imm(24), dst)
+	ADDQ(Imm(4*tileRows), dst)
 	DECQ(k)
-	JNZ(LabelRef("loop"))
+	JNZ(LabelRef("row"))
 	leave()
 }
 

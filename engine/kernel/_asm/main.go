@@ -23,7 +23,7 @@ func main() {
 		gemmPanel()
 		pack()
 		packWhole()
-		packTile()
+		packTiles()
 		rowByRows()
 		rowByColumns()
 		peak()
