@@ -81,7 +81,7 @@ const fullRows = 64
 type Sampler struct {
 	model   *transformer.Model
 	pool    *tensor.Pool
-	head    []float32 // the output head transposed, [width,vocab]
+	packed  *transformer.Packed
 	workers []*worker // one for each thread
 
 	// The current call.
@@ -96,7 +96,7 @@ type Sampler struct {
 
 // NewSampler returns a sampler that works on pool's threads.
 func NewSampler(m *transformer.Model, pool *tensor.Pool) *Sampler {
-	s := &Sampler{model: m, pool: pool, head: make([]float32, m.Config.Width*m.Config.Vocab)}
+	s := &Sampler{model: m, pool: pool, packed: transformer.NewPacked(m)}
 	for range pool.Threads() {
 		s.workers = append(s.workers, newWorker(s))
 	}
@@ -167,12 +167,7 @@ func (s *Sampler) prepare(ctx context.Context, requests []Request) {
 	s.ctx, s.requests, s.next = ctx, requests, 0
 	threads := len(s.workers)
 	s.rows = min(fullRows, (len(requests)+threads-1)/threads)
-	width, vocab := s.model.Config.Width, s.model.Config.Vocab
-	for v := range vocab {
-		for j, x := range s.model.Weights.Head[v*width : (v+1)*width] {
-			s.head[j*vocab+v] = x
-		}
-	}
+	s.packed.Pack(s.pool, false)
 	s.order = s.order[:0]
 	total := 0
 	for i := range requests {

@@ -28,7 +28,7 @@ type input struct {
 //
 // The operations and their order are those of transformer's forward pass; that is why the bits are the same.
 func (w *worker) forward(attend func(w *worker, layer int), keep []int32) []float32 {
-	m := w.s.model
+	m, mats := w.s.model, w.s.packed
 	cfg, p := m.Config, &m.Weights
 	n, width := len(w.inputs), cfg.Width
 	w.x, w.y = w.bufX.rows(n*width), w.bufY.rows(n*width)
@@ -37,7 +37,7 @@ func (w *worker) forward(attend func(w *worker, layer int), keep []int32) []floa
 	for l := range p.Layers {
 		layer := &p.Layers[l]
 		w.normalise(n, layer.Gain1, layer.Bias1)
-		w.linear(w.qkv, w.y, layer.QKV, layer.QKVBias, n, width, 3*width)
+		w.linear(w.qkv, w.y, &mats.Layers[l].QKV, layer.QKVBias, n, width, 3*width)
 		for i, in := range w.inputs {
 			w.attn.Place(w.qkv[i*3*width:(i+1)*3*width], int(in.pos), layer.Positions)
 		}
@@ -49,16 +49,16 @@ func (w *worker) forward(attend func(w *worker, layer int), keep []int32) []floa
 			}
 			n = len(keep)
 		}
-		w.residual(w.x, w.z, layer.Proj, layer.ProjBias, n, width, width)
+		w.residual(w.x, w.z, &mats.Layers[l].Proj, layer.ProjBias, n, width, width)
 		w.normalise(n, layer.Gain2, layer.Bias2)
 		hidden := w.bufHidden.rows(n * 4 * width)
-		w.linear(hidden, w.y, layer.FC, layer.FCBias, n, width, 4*width)
+		w.linear(hidden, w.y, &mats.Layers[l].FC, layer.FCBias, n, width, 4*width)
 		kernel.GELU(hidden, hidden)
-		w.residual(w.x, hidden, layer.FCProj, layer.FCProjBias, n, 4*width, width)
+		w.residual(w.x, hidden, &mats.Layers[l].FCProj, layer.FCProjBias, n, 4*width, width)
 	}
 	w.normalise(n, p.FinalGain, p.FinalBias)
 	logits := w.bufLogits.rows(n * cfg.Vocab)
-	kernel.Gemm(false, false, n, cfg.Vocab, width, w.y, width, w.s.head, cfg.Vocab, logits, cfg.Vocab, false, &w.ws)
+	kernel.GemmPanels(false, n, w.y, width, mats.Head.Transposed(), logits, cfg.Vocab, kernel.Start{}, &w.ws)
 	return logits
 }
 
@@ -85,7 +85,7 @@ func (w *worker) embed() {
 		}
 	}
 	n := len(w.inputs)
-	kernel.Gemm(false, false, n, width, width, w.y, width, p.Shift, width, w.x, width, true, &w.ws)
+	kernel.GemmPanels(false, n, w.y, width, w.s.packed.Shift.Panels(), w.x, width, kernel.Start{D: w.x, LD: width}, &w.ws)
 }
 
 // normalise sets the first n rows of w.y to the LayerNorm of those of w.x.
@@ -97,17 +97,11 @@ func (w *worker) normalise(n int, gain, bias []float32) {
 }
 
 // linear sets dst [n,to] to src [n,from] times weights [from,to] plus bias.
-func (w *worker) linear(dst, src, weights, bias []float32, n, from, to int) {
-	for i := range n {
-		copy(dst[i*to:(i+1)*to], bias)
-	}
-	kernel.Gemm(false, false, n, to, from, src, from, weights, to, dst, to, true, &w.ws)
+func (w *worker) linear(dst, src []float32, weights *nn.Packed, bias []float32, n, from, to int) {
+	kernel.GemmPanels(false, n, src, from, weights.Panels(), dst, to, kernel.Start{Bias: bias}, &w.ws)
 }
 
 // residual adds src [n,from] times weights [from,to] and bias to dst [n,to].
-func (w *worker) residual(dst, src, weights, bias []float32, n, from, to int) {
-	for i := range n {
-		kernel.Add(dst[i*to:(i+1)*to], bias)
-	}
-	kernel.Gemm(false, false, n, to, from, src, from, weights, to, dst, to, true, &w.ws)
+func (w *worker) residual(dst, src []float32, weights *nn.Packed, bias []float32, n, from, to int) {
+	kernel.GemmPanels(false, n, src, from, weights.Panels(), dst, to, kernel.Start{D: dst, LD: to, Bias: bias}, &w.ws)
 }

@@ -4,30 +4,65 @@
 
 package kernel
 
-// gemmPanelAVX2 computes C[m, n] = A*B, or += if add is set, with n at most 16; element (i, p) of A is a[i/6*stepTile+i%6*stepRow+p*stepK].
+// gemmPanelAVX2 computes C[m, n] = D + bias + A*B with n at most 16; element (i, p) of A is a[i/6*stepTile+i%6*stepRow+p*stepK]. d and bias may be nil; if d is, ldd must be 0.
 //
 //go:noescape
-func gemmPanelAVX2(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)
+func gemmPanelAVX2(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, d *float32, ldd int, bias *float32)
 
-// pack8AVX2 sets dst[p*16+j] = b[j*ldb+p] for j < rows, at most 8, and p < k; up to column 8 it may write zeros.
+// packRowsAVX2 sets dst[p*16+j] = b[j*ldb+p] for j < rows, at most 8, and p < k; up to column 8 it may write zeros.
 //
 //go:noescape
-func pack8AVX2(dst *float32, b *float32, ldb int, rows int, k int)
+func packRowsAVX2(dst *float32, b *float32, ldb int, rows int, k int)
 
-// pack16AVX2 sets dst[p*16+j] = b[p*ldb+j] for j < 16 and p < k.
-//
-//go:noescape
-func pack16AVX2(dst *float32, b *float32, ldb int, k int)
-
-// packTileAVX2 sets dst[p*6+i] = a[i*lda+p] for i < rows, at most 6, and p < k; up to dst[k*6+1] it may write zeros.
+// packTileAVX2 sets dst[p*6+i] = a[i*lda+p] for i < rows, at most 6, and p < k; it may write 16 more than k*6 elements.
 //
 //go:noescape
 func packTileAVX2(dst *float32, a *float32, lda int, rows int, k int)
 
-// packTransAVX2 sets dst[i/6*stepTile+p*6+i%6] = a[p*lda+i] for i < rows and p < k; beyond a tile's k*6 elements it may write two more.
+// packTransposedAVX2 sets dst[j/6*step+p*6+j%6] = x[p*ld+j] for j < n and p < k; beyond a run's k*6 elements it may write 4 more.
 //
 //go:noescape
-func packTransAVX2(dst *float32, stepTile int, a *float32, lda int, rows int, k int)
+func packTransposedAVX2(dst *float32, step int, x *float32, ld int, n int, k int)
+
+// packColumnsAVX2 sets dst[j/16*step+p*16+j%16] = x[p*ld+j] for j < n and p < k; beyond a run's k*16 elements it may write 4 more.
+//
+//go:noescape
+func packColumnsAVX2(dst *float32, step int, x *float32, ld int, n int, k int)
+
+// peakAVX2 does n rounds of 12 fused multiply-adds of 8 lanes.
+//
+//go:noescape
+func peakAVX2(n int)
+
+// gemmPanelAVX512 computes C[m, n] = D + bias + A*B with n at most 32; element (i, p) of A is a[i/12*stepTile+i%12*stepRow+p*stepK]. d and bias may be nil; if d is, ldd must be 0.
+//
+//go:noescape
+func gemmPanelAVX512(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, d *float32, ldd int, bias *float32)
+
+// packRowsAVX512 sets dst[p*32+j] = b[j*ldb+p] for j < rows, at most 8, and p < k; up to column 8 it may write zeros.
+//
+//go:noescape
+func packRowsAVX512(dst *float32, b *float32, ldb int, rows int, k int)
+
+// packTileAVX512 sets dst[p*12+i] = a[i*lda+p] for i < rows, at most 12, and p < k; it may write 16 more than k*12 elements.
+//
+//go:noescape
+func packTileAVX512(dst *float32, a *float32, lda int, rows int, k int)
+
+// packTransposedAVX512 sets dst[j/12*step+p*12+j%12] = x[p*ld+j] for j < n and p < k; beyond a run's k*12 elements it may write 4 more.
+//
+//go:noescape
+func packTransposedAVX512(dst *float32, step int, x *float32, ld int, n int, k int)
+
+// packColumnsAVX512 sets dst[j/32*step+p*32+j%32] = x[p*ld+j] for j < n and p < k; beyond a run's k*32 elements it may write 4 more.
+//
+//go:noescape
+func packColumnsAVX512(dst *float32, step int, x *float32, ld int, n int, k int)
+
+// peakAVX512 does n rounds of 12 fused multiply-adds of 16 lanes.
+//
+//go:noescape
+func peakAVX512(n int)
 
 // rowByRowsAVX2 sets c[j] to the sum over p < k of a[p*stepK]*b[j*ldb+p] for j < n, added to c[j] if add is set.
 //
@@ -38,8 +73,3 @@ func rowByRowsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *
 //
 //go:noescape
 func rowByColumnsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool)
-
-// peakAVX2 does n rounds of 12 fused multiply-adds of 8 lanes: 192 n floating-point operations.
-//
-//go:noescape
-func peakAVX2(n int)

@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func gemmPanelAVX2(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, add bool)
-// Requires: AVX, FMA3
-TEXT ·gemmPanelAVX2(SB), NOSPLIT, $0-89
+// func gemmPanelAVX2(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, d *float32, ldd int, bias *float32)
+// Requires: AVX, FMA3, MMX+
+TEXT ·gemmPanelAVX2(SB), NOSPLIT, $0-112
 	MOVQ n+8(FP), AX
 	CMPQ AX, $0x10
 	JEQ  full
@@ -16,39 +16,53 @@ TEXT ·gemmPanelAVX2(SB), NOSPLIT, $0-89
 	JMP  narrow
 
 full:
-	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), CX
-	MOVQ m+0(FP), DX
-	MOVQ stepRow+40(FP), BX
-	SHLQ $0x02, BX
-	MOVQ stepK+48(FP), SI
-	SHLQ $0x02, SI
-	MOVQ ldb+64(FP), DI
-	SHLQ $0x02, DI
-	MOVQ ldc+80(FP), R8
-	SHLQ $0x02, R8
+	MOVQ stepRow+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ stepK+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldb+64(FP), DX
+	SHLQ $0x02, DX
 
 fullloop:
-	CMPQ    DX, $0x06
-	JLT     fulltail
-	MOVB    add+88(FP), R9
-	TESTB   R9, R9
-	JZ      fullfresh6
-	LEAQ    (CX)(R8*2), R9
-	ADDQ    R8, R9
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX)(R8*1), Y2
-	VMOVUPS 32(CX)(R8*1), Y3
-	VMOVUPS (CX)(R8*2), Y4
-	VMOVUPS 32(CX)(R8*2), Y5
-	VMOVUPS (R9), Y6
-	VMOVUPS 32(R9), Y7
-	VMOVUPS (R9)(R8*1), Y8
-	VMOVUPS 32(R9)(R8*1), Y9
-	VMOVUPS (R9)(R8*2), Y10
-	VMOVUPS 32(R9)(R8*2), Y11
-	JMP     fullstart6
+	CMPQ       m+0(FP), $0x06
+	JLT        fulltail
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 32(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 32(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 32(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 32(DI)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh6
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (BX)(SI*1), Y2
+	VMOVUPS    32(BX)(SI*1), Y3
+	VMOVUPS    (BX)(SI*2), Y4
+	VMOVUPS    32(BX)(SI*2), Y5
+	VMOVUPS    (DI), Y6
+	VMOVUPS    32(DI), Y7
+	VMOVUPS    (DI)(SI*1), Y8
+	VMOVUPS    32(DI)(SI*1), Y9
+	VMOVUPS    (DI)(SI*2), Y10
+	VMOVUPS    32(DI)(SI*2), Y11
+	JMP        fullbiased6
 
 fullfresh6:
 	VXORPS Y0, Y0, Y0
@@ -64,92 +78,135 @@ fullfresh6:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 
-fullstart6:
-	MOVQ AX, R9
-	LEAQ (R9)(BX*2), R10
-	ADDQ BX, R10
-	MOVQ b+56(FP), R11
-	MOVQ k+16(FP), R12
+fullbiased6:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun6
+	VMOVUPS (BX), Y12
+	VADDPS  Y12, Y0, Y0
+	VADDPS  Y12, Y2, Y2
+	VADDPS  Y12, Y4, Y4
+	VADDPS  Y12, Y6, Y6
+	VADDPS  Y12, Y8, Y8
+	VADDPS  Y12, Y10, Y10
+	VMOVUPS 32(BX), Y12
+	VADDPS  Y12, Y1, Y1
+	VADDPS  Y12, Y3, Y3
+	VADDPS  Y12, Y5, Y5
+	VADDPS  Y12, Y7, Y7
+	VADDPS  Y12, Y9, Y9
+	VADDPS  Y12, Y11, Y11
+
+fullbegun6:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 fullk6:
-	VMOVUPS      (R11), Y12
-	VMOVUPS      32(R11), Y13
-	VBROADCASTSS (R9), Y14
+	VMOVUPS      (BX), Y12
+	VMOVUPS      32(BX), Y13
+	VBROADCASTSS (DI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (R9)(BX*1), Y14
+	VBROADCASTSS (DI)(AX*1), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (R9)(BX*2), Y14
+	VBROADCASTSS (DI)(AX*2), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (R10), Y14
+	VBROADCASTSS (R8), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R10)(BX*1), Y14
+	VBROADCASTSS (R8)(AX*1), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R10)(BX*2), Y14
+	VBROADCASTSS (R8)(AX*2), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         SI, R9
-	ADDQ         SI, R10
-	ADDQ         DI, R11
-	DECQ         R12
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          fullk6
-	LEAQ         (CX)(R8*2), R9
-	ADDQ         R8, R9
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, (CX)(R8*1)
-	VMOVUPS      Y3, 32(CX)(R8*1)
-	VMOVUPS      Y4, (CX)(R8*2)
-	VMOVUPS      Y5, 32(CX)(R8*2)
-	VMOVUPS      Y6, (R9)
-	VMOVUPS      Y7, 32(R9)
-	VMOVUPS      Y8, (R9)(R8*1)
-	VMOVUPS      Y9, 32(R9)(R8*1)
-	VMOVUPS      Y10, (R9)(R8*2)
-	VMOVUPS      Y11, 32(R9)(R8*2)
-	MOVQ         stepTile+32(FP), R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	LEAQ         (CX)(R8*4), CX
-	LEAQ         (CX)(R8*2), CX
-	SUBQ         $0x06, DX
+	MOVQ         c+72(FP), BX
+	MOVQ         ldc+80(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	VMOVUPS      Y2, (BX)(SI*1)
+	VMOVUPS      Y3, 32(BX)(SI*1)
+	VMOVUPS      Y4, (BX)(SI*2)
+	VMOVUPS      Y5, 32(BX)(SI*2)
+	VMOVUPS      Y6, (DI)
+	VMOVUPS      Y7, 32(DI)
+	VMOVUPS      Y8, (DI)(SI*1)
+	VMOVUPS      Y9, 32(DI)(SI*1)
+	VMOVUPS      Y10, (DI)(SI*2)
+	VMOVUPS      Y11, 32(DI)(SI*2)
+	MOVQ         stepTile+32(FP), BX
+	SHLQ         $0x02, BX
+	ADDQ         BX, a+24(FP)
+	MOVQ         ldc+80(FP), BX
+	IMUL3Q       $0x18, BX, BX
+	ADDQ         BX, c+72(FP)
+	MOVQ         ldd+96(FP), BX
+	IMUL3Q       $0x18, BX, BX
+	ADDQ         BX, d+88(FP)
+	SUBQ         $0x06, m+0(FP)
 	JMP          fullloop
 
 fulltail:
-	CMPQ DX, $0x01
+	CMPQ m+0(FP), $0x01
 	JEQ  fullrows1
-	CMPQ DX, $0x02
+	CMPQ m+0(FP), $0x02
 	JEQ  fullrows2
-	CMPQ DX, $0x03
+	CMPQ m+0(FP), $0x03
 	JEQ  fullrows3
-	CMPQ DX, $0x04
+	CMPQ m+0(FP), $0x04
 	JEQ  fullrows4
-	CMPQ DX, $0x05
+	CMPQ m+0(FP), $0x05
 	JEQ  fullrows5
 	VZEROUPPER
 	RET
 
 fullrows5:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      fullfresh5
-	LEAQ    (CX)(R8*2), DX
-	ADDQ    R8, DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX)(R8*1), Y2
-	VMOVUPS 32(CX)(R8*1), Y3
-	VMOVUPS (CX)(R8*2), Y4
-	VMOVUPS 32(CX)(R8*2), Y5
-	VMOVUPS (DX), Y6
-	VMOVUPS 32(DX), Y7
-	VMOVUPS (DX)(R8*1), Y8
-	VMOVUPS 32(DX)(R8*1), Y9
-	JMP     fullstart5
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 32(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 32(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 32(DI)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh5
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (BX)(SI*1), Y2
+	VMOVUPS    32(BX)(SI*1), Y3
+	VMOVUPS    (BX)(SI*2), Y4
+	VMOVUPS    32(BX)(SI*2), Y5
+	VMOVUPS    (DI), Y6
+	VMOVUPS    32(DI), Y7
+	VMOVUPS    (DI)(SI*1), Y8
+	VMOVUPS    32(DI)(SI*1), Y9
+	JMP        fullbiased5
 
 fullfresh5:
 	VXORPS Y0, Y0, Y0
@@ -163,65 +220,101 @@ fullfresh5:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 
-fullstart5:
-	LEAQ (AX)(BX*2), DX
-	ADDQ BX, DX
-	MOVQ b+56(FP), R9
-	MOVQ k+16(FP), R10
+fullbiased5:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun5
+	VMOVUPS (BX), Y10
+	VADDPS  Y10, Y0, Y0
+	VADDPS  Y10, Y2, Y2
+	VADDPS  Y10, Y4, Y4
+	VADDPS  Y10, Y6, Y6
+	VADDPS  Y10, Y8, Y8
+	VMOVUPS 32(BX), Y10
+	VADDPS  Y10, Y1, Y1
+	VADDPS  Y10, Y3, Y3
+	VADDPS  Y10, Y5, Y5
+	VADDPS  Y10, Y7, Y7
+	VADDPS  Y10, Y9, Y9
+
+fullbegun5:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 fullk5:
-	VMOVUPS      (R9), Y10
-	VMOVUPS      32(R9), Y11
-	VBROADCASTSS (AX), Y12
+	VMOVUPS      (BX), Y10
+	VMOVUPS      32(BX), Y11
+	VBROADCASTSS (DI), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (AX)(BX*1), Y12
+	VBROADCASTSS (DI)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y2
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (AX)(BX*2), Y12
+	VBROADCASTSS (DI)(AX*2), Y12
 	VFMADD231PS  Y10, Y12, Y4
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (DX), Y12
+	VBROADCASTSS (R8), Y12
 	VFMADD231PS  Y10, Y12, Y6
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (DX)(BX*1), Y12
+	VBROADCASTSS (R8)(AX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         SI, AX
-	ADDQ         SI, DX
-	ADDQ         DI, R9
-	DECQ         R10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          fullk5
-	LEAQ         (CX)(R8*2), AX
-	ADDQ         R8, AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, (CX)(R8*1)
-	VMOVUPS      Y3, 32(CX)(R8*1)
-	VMOVUPS      Y4, (CX)(R8*2)
-	VMOVUPS      Y5, 32(CX)(R8*2)
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y7, 32(AX)
-	VMOVUPS      Y8, (AX)(R8*1)
-	VMOVUPS      Y9, 32(AX)(R8*1)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      Y7, 32(DX)
+	VMOVUPS      Y8, (DX)(CX*1)
+	VMOVUPS      Y9, 32(DX)(CX*1)
 	VZEROUPPER
 	RET
 
 fullrows4:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      fullfresh4
-	LEAQ    (CX)(R8*2), DX
-	ADDQ    R8, DX
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX)(R8*1), Y2
-	VMOVUPS 32(CX)(R8*1), Y3
-	VMOVUPS (CX)(R8*2), Y4
-	VMOVUPS 32(CX)(R8*2), Y5
-	VMOVUPS (DX), Y6
-	VMOVUPS 32(DX), Y7
-	JMP     fullstart4
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 32(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 32(DI)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh4
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (BX)(SI*1), Y2
+	VMOVUPS    32(BX)(SI*1), Y3
+	VMOVUPS    (BX)(SI*2), Y4
+	VMOVUPS    32(BX)(SI*2), Y5
+	VMOVUPS    (DI), Y6
+	VMOVUPS    32(DI), Y7
+	JMP        fullbiased4
 
 fullfresh4:
 	VXORPS Y0, Y0, Y0
@@ -233,56 +326,86 @@ fullfresh4:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-fullstart4:
-	LEAQ (AX)(BX*2), DX
-	ADDQ BX, DX
-	MOVQ b+56(FP), R9
-	MOVQ k+16(FP), R10
+fullbiased4:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun4
+	VMOVUPS (BX), Y8
+	VADDPS  Y8, Y0, Y0
+	VADDPS  Y8, Y2, Y2
+	VADDPS  Y8, Y4, Y4
+	VADDPS  Y8, Y6, Y6
+	VMOVUPS 32(BX), Y8
+	VADDPS  Y8, Y1, Y1
+	VADDPS  Y8, Y3, Y3
+	VADDPS  Y8, Y5, Y5
+	VADDPS  Y8, Y7, Y7
+
+fullbegun4:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 fullk4:
-	VMOVUPS      (R9), Y8
-	VMOVUPS      32(R9), Y9
-	VBROADCASTSS (AX), Y10
+	VMOVUPS      (BX), Y8
+	VMOVUPS      32(BX), Y9
+	VBROADCASTSS (DI), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (AX)(BX*1), Y10
+	VBROADCASTSS (DI)(AX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (AX)(BX*2), Y10
+	VBROADCASTSS (DI)(AX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DX), Y10
+	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         SI, AX
-	ADDQ         SI, DX
-	ADDQ         DI, R9
-	DECQ         R10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          fullk4
-	LEAQ         (CX)(R8*2), AX
-	ADDQ         R8, AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, (CX)(R8*1)
-	VMOVUPS      Y3, 32(CX)(R8*1)
-	VMOVUPS      Y4, (CX)(R8*2)
-	VMOVUPS      Y5, 32(CX)(R8*2)
-	VMOVUPS      Y6, (AX)
-	VMOVUPS      Y7, 32(AX)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
+	VMOVUPS      Y6, (DX)
+	VMOVUPS      Y7, 32(DX)
 	VZEROUPPER
 	RET
 
 fullrows3:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      fullfresh3
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX)(R8*1), Y2
-	VMOVUPS 32(CX)(R8*1), Y3
-	VMOVUPS (CX)(R8*2), Y4
-	VMOVUPS 32(CX)(R8*2), Y5
-	JMP     fullstart3
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 32(BX)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh3
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (BX)(SI*1), Y2
+	VMOVUPS    32(BX)(SI*1), Y3
+	VMOVUPS    (BX)(SI*2), Y4
+	VMOVUPS    32(BX)(SI*2), Y5
+	JMP        fullbiased3
 
 fullfresh3:
 	VXORPS Y0, Y0, Y0
@@ -292,44 +415,70 @@ fullfresh3:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-fullstart3:
-	MOVQ b+56(FP), DX
-	MOVQ k+16(FP), R9
+fullbiased3:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun3
+	VMOVUPS (BX), Y6
+	VADDPS  Y6, Y0, Y0
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y6, Y4, Y4
+	VMOVUPS 32(BX), Y6
+	VADDPS  Y6, Y1, Y1
+	VADDPS  Y6, Y3, Y3
+	VADDPS  Y6, Y5, Y5
+
+fullbegun3:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
 
 fullk3:
-	VMOVUPS      (DX), Y6
-	VMOVUPS      32(DX), Y7
-	VBROADCASTSS (AX), Y8
+	VMOVUPS      (BX), Y6
+	VMOVUPS      32(BX), Y7
+	VBROADCASTSS (DI), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (AX)(BX*1), Y8
+	VBROADCASTSS (DI)(AX*1), Y8
 	VFMADD231PS  Y6, Y8, Y2
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (AX)(BX*2), Y8
+	VBROADCASTSS (DI)(AX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         SI, AX
-	ADDQ         DI, DX
-	DECQ         R9
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          fullk3
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, (CX)(R8*1)
-	VMOVUPS      Y3, 32(CX)(R8*1)
-	VMOVUPS      Y4, (CX)(R8*2)
-	VMOVUPS      Y5, 32(CX)(R8*2)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
+	VMOVUPS      Y4, (AX)(CX*2)
+	VMOVUPS      Y5, 32(AX)(CX*2)
 	VZEROUPPER
 	RET
 
 fullrows2:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      fullfresh2
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	VMOVUPS (CX)(R8*1), Y2
-	VMOVUPS 32(CX)(R8*1), Y3
-	JMP     fullstart2
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh2
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    32(BX), Y1
+	VMOVUPS    (BX)(SI*1), Y2
+	VMOVUPS    32(BX)(SI*1), Y3
+	JMP        fullbiased2
 
 fullfresh2:
 	VXORPS Y0, Y0, Y0
@@ -337,103 +486,152 @@ fullfresh2:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-fullstart2:
-	MOVQ b+56(FP), DX
-	MOVQ k+16(FP), R9
+fullbiased2:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun2
+	VMOVUPS (BX), Y4
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS 32(BX), Y4
+	VADDPS  Y4, Y1, Y1
+	VADDPS  Y4, Y3, Y3
+
+fullbegun2:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
 
 fullk2:
-	VMOVUPS      (DX), Y4
-	VMOVUPS      32(DX), Y5
-	VBROADCASTSS (AX), Y6
+	VMOVUPS      (BX), Y4
+	VMOVUPS      32(BX), Y5
+	VBROADCASTSS (DI), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (AX)(BX*1), Y6
+	VBROADCASTSS (DI)(AX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         SI, AX
-	ADDQ         DI, DX
-	DECQ         R9
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          fullk2
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, (CX)(R8*1)
-	VMOVUPS      Y3, 32(CX)(R8*1)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, (AX)(CX*1)
+	VMOVUPS      Y3, 32(AX)(CX*1)
 	VZEROUPPER
 	RET
 
 fullrows1:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      fullfresh1
-	VMOVUPS (CX), Y0
-	VMOVUPS 32(CX), Y1
-	JMP     fullstart1
+	MOVQ       c+72(FP), AX
+	MOVQ       ldc+80(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 32(AX)
+	MOVQ       d+88(FP), AX
+	TESTQ      AX, AX
+	JZ         fullfresh1
+	MOVQ       ldd+96(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (AX), Y0
+	VMOVUPS    32(AX), Y1
+	JMP        fullbiased1
 
 fullfresh1:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-fullstart1:
-	MOVQ b+56(FP), DX
+fullbiased1:
+	MOVQ    bias+104(FP), AX
+	TESTQ   AX, AX
+	JZ      fullbegun1
+	VMOVUPS (AX), Y2
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS 32(AX), Y2
+	VADDPS  Y2, Y1, Y1
+
+fullbegun1:
+	MOVQ b+56(FP), AX
 	MOVQ k+16(FP), BX
+	MOVQ a+24(FP), SI
 
 fullk1:
-	VMOVUPS      (DX), Y2
-	VMOVUPS      32(DX), Y3
-	VBROADCASTSS (AX), Y4
+	VMOVUPS      (AX), Y2
+	VMOVUPS      32(AX), Y3
+	VBROADCASTSS (SI), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         SI, AX
-	ADDQ         DI, DX
+	ADDQ         CX, SI
+	ADDQ         DX, AX
 	DECQ         BX
 	JNZ          fullk1
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
 	VZEROUPPER
 	RET
 
 wide:
-	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), CX
-	MOVQ m+0(FP), DX
-	MOVQ stepRow+40(FP), BX
-	SHLQ $0x02, BX
-	MOVQ stepK+48(FP), SI
-	SHLQ $0x02, SI
-	MOVQ ldb+64(FP), DI
-	SHLQ $0x02, DI
-	MOVQ ldc+80(FP), R8
-	SHLQ $0x02, R8
-	MOVQ n+8(FP), R9
-	SUBQ $0x08, R9
+	MOVQ stepRow+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ stepK+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldb+64(FP), DX
+	SHLQ $0x02, DX
+	MOVQ n+8(FP), BX
+	SUBQ $0x08, BX
 
 	// A window on eight ones and eight zeros
-	LEAQ    tailMaskgemm<>+32(SB), R10
-	SHLQ    $0x02, R9
-	SUBQ    R9, R10
-	VMOVUPS (R10), Y0
+	LEAQ    tailMaskgemm<>+32(SB), SI
+	SHLQ    $0x02, BX
+	SUBQ    BX, SI
+	VMOVUPS (SI), Y0
 
 wideloop:
-	CMPQ       DX, $0x06
+	CMPQ       m+0(FP), $0x06
 	JLT        widetail
-	MOVB       add+88(FP), R9
-	TESTB      R9, R9
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 32(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 32(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 32(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 32(DI)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         widefresh6
-	LEAQ       (CX)(R8*2), R9
-	ADDQ       R8, R9
-	VMOVUPS    (CX), Y1
-	VMASKMOVPS 32(CX), Y0, Y2
-	VMOVUPS    (CX)(R8*1), Y3
-	VMASKMOVPS 32(CX)(R8*1), Y0, Y4
-	VMOVUPS    (CX)(R8*2), Y5
-	VMASKMOVPS 32(CX)(R8*2), Y0, Y6
-	VMOVUPS    (R9), Y7
-	VMASKMOVPS 32(R9), Y0, Y8
-	VMOVUPS    (R9)(R8*1), Y9
-	VMASKMOVPS 32(R9)(R8*1), Y0, Y10
-	VMOVUPS    (R9)(R8*2), Y11
-	VMASKMOVPS 32(R9)(R8*2), Y0, Y12
-	JMP        widestart6
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y1
+	VMASKMOVPS 32(BX), Y0, Y2
+	VMOVUPS    (BX)(SI*1), Y3
+	VMASKMOVPS 32(BX)(SI*1), Y0, Y4
+	VMOVUPS    (BX)(SI*2), Y5
+	VMASKMOVPS 32(BX)(SI*2), Y0, Y6
+	VMOVUPS    (DI), Y7
+	VMASKMOVPS 32(DI), Y0, Y8
+	VMOVUPS    (DI)(SI*1), Y9
+	VMASKMOVPS 32(DI)(SI*1), Y0, Y10
+	VMOVUPS    (DI)(SI*2), Y11
+	VMASKMOVPS 32(DI)(SI*2), Y0, Y12
+	JMP        widebiased6
 
 widefresh6:
 	VXORPS Y1, Y1, Y1
@@ -449,208 +647,261 @@ widefresh6:
 	VXORPS Y11, Y11, Y11
 	VXORPS Y12, Y12, Y12
 
-widestart6:
-	MOVQ AX, R9
-	LEAQ (R9)(BX*2), R10
-	ADDQ BX, R10
-	MOVQ b+56(FP), R11
-	MOVQ k+16(FP), R12
+widebiased6:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         widebegun6
+	VMOVUPS    (BX), Y13
+	VADDPS     Y13, Y1, Y1
+	VADDPS     Y13, Y3, Y3
+	VADDPS     Y13, Y5, Y5
+	VADDPS     Y13, Y7, Y7
+	VADDPS     Y13, Y9, Y9
+	VADDPS     Y13, Y11, Y11
+	VMASKMOVPS 32(BX), Y0, Y13
+	VADDPS     Y13, Y2, Y2
+	VADDPS     Y13, Y4, Y4
+	VADDPS     Y13, Y6, Y6
+	VADDPS     Y13, Y8, Y8
+	VADDPS     Y13, Y10, Y10
+	VADDPS     Y13, Y12, Y12
+
+widebegun6:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 widek6:
-	VMOVUPS      (R11), Y13
-	VMASKMOVPS   32(R11), Y0, Y14
-	VBROADCASTSS (R9), Y15
+	VMOVUPS      (BX), Y13
+	VMASKMOVPS   32(BX), Y0, Y14
+	VBROADCASTSS (DI), Y15
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (R9)(BX*1), Y15
+	VBROADCASTSS (DI)(AX*1), Y15
 	VFMADD231PS  Y13, Y15, Y3
 	VFMADD231PS  Y14, Y15, Y4
-	VBROADCASTSS (R9)(BX*2), Y15
+	VBROADCASTSS (DI)(AX*2), Y15
 	VFMADD231PS  Y13, Y15, Y5
 	VFMADD231PS  Y14, Y15, Y6
-	VBROADCASTSS (R10), Y15
+	VBROADCASTSS (R8), Y15
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (R10)(BX*1), Y15
+	VBROADCASTSS (R8)(AX*1), Y15
 	VFMADD231PS  Y13, Y15, Y9
 	VFMADD231PS  Y14, Y15, Y10
-	VBROADCASTSS (R10)(BX*2), Y15
+	VBROADCASTSS (R8)(AX*2), Y15
 	VFMADD231PS  Y13, Y15, Y11
 	VFMADD231PS  Y14, Y15, Y12
-	ADDQ         SI, R9
-	ADDQ         SI, R10
-	ADDQ         DI, R11
-	DECQ         R12
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          widek6
-	LEAQ         (CX)(R8*2), R9
-	ADDQ         R8, R9
-	MOVQ         n+8(FP), R10
-	SUBQ         $0x08, R10
-	VMOVUPS      Y1, (CX)
-	LEAQ         32(CX), R11
-	TESTQ        $0x00000004, R10
+	MOVQ         c+72(FP), BX
+	MOVQ         ldc+80(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	VMOVUPS      Y1, (BX)
+	MOVQ         n+8(FP), R8
+	SUBQ         $0x08, R8
+	LEAQ         32(BX), R9
+	TESTQ        $0x00000004, R8
 	JZ           two1
-	VMOVUPS      X2, (R11)
+	VMOVUPS      X2, (R9)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, R11
-
-two1:
-	TESTQ   $0x00000002, R10
-	JZ      one2
-	VMOVLPS X2, (R11)
-	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, R11
-
-one2:
-	TESTQ  $0x00000001, R10
-	JZ     stored3
-	VMOVSS X2, (R11)
-
-stored3:
-	VMOVUPS      Y3, (CX)(R8*1)
-	LEAQ         32(CX)(R8*1), R11
-	TESTQ        $0x00000004, R10
-	JZ           two4
-	VMOVUPS      X4, (R11)
-	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, R11
-
-two4:
-	TESTQ   $0x00000002, R10
-	JZ      one5
-	VMOVLPS X4, (R11)
-	VPSRLDQ $0x08, X4, X4
-	ADDQ    $0x08, R11
-
-one5:
-	TESTQ  $0x00000001, R10
-	JZ     stored6
-	VMOVSS X4, (R11)
-
-stored6:
-	VMOVUPS      Y5, (CX)(R8*2)
-	LEAQ         32(CX)(R8*2), R11
-	TESTQ        $0x00000004, R10
-	JZ           two7
-	VMOVUPS      X6, (R11)
-	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, R11
-
-two7:
-	TESTQ   $0x00000002, R10
-	JZ      one8
-	VMOVLPS X6, (R11)
-	VPSRLDQ $0x08, X6, X6
-	ADDQ    $0x08, R11
-
-one8:
-	TESTQ  $0x00000001, R10
-	JZ     stored9
-	VMOVSS X6, (R11)
-
-stored9:
-	VMOVUPS      Y7, (R9)
-	LEAQ         32(R9), R11
-	TESTQ        $0x00000004, R10
-	JZ           two10
-	VMOVUPS      X8, (R11)
-	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, R11
-
-two10:
-	TESTQ   $0x00000002, R10
-	JZ      one11
-	VMOVLPS X8, (R11)
-	VPSRLDQ $0x08, X8, X8
-	ADDQ    $0x08, R11
-
-one11:
-	TESTQ  $0x00000001, R10
-	JZ     stored12
-	VMOVSS X8, (R11)
-
-stored12:
-	VMOVUPS      Y9, (R9)(R8*1)
-	LEAQ         32(R9)(R8*1), R11
-	TESTQ        $0x00000004, R10
-	JZ           two13
-	VMOVUPS      X10, (R11)
-	VEXTRACTF128 $0x01, Y10, X10
-	ADDQ         $0x10, R11
-
-two13:
-	TESTQ   $0x00000002, R10
-	JZ      one14
-	VMOVLPS X10, (R11)
-	VPSRLDQ $0x08, X10, X10
-	ADDQ    $0x08, R11
-
-one14:
-	TESTQ  $0x00000001, R10
-	JZ     stored15
-	VMOVSS X10, (R11)
-
-stored15:
-	VMOVUPS      Y11, (R9)(R8*2)
-	LEAQ         32(R9)(R8*2), R9
-	TESTQ        $0x00000004, R10
-	JZ           two16
-	VMOVUPS      X12, (R9)
-	VEXTRACTF128 $0x01, Y12, X12
 	ADDQ         $0x10, R9
 
-two16:
-	TESTQ   $0x00000002, R10
-	JZ      one17
-	VMOVLPS X12, (R9)
-	VPSRLDQ $0x08, X12, X12
+two1:
+	TESTQ   $0x00000002, R8
+	JZ      one2
+	VMOVLPS X2, (R9)
+	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, R9
 
+one2:
+	TESTQ  $0x00000001, R8
+	JZ     stored3
+	VMOVSS X2, (R9)
+
+stored3:
+	VMOVUPS      Y3, (BX)(SI*1)
+	MOVQ         n+8(FP), R8
+	SUBQ         $0x08, R8
+	LEAQ         32(BX)(SI*1), R9
+	TESTQ        $0x00000004, R8
+	JZ           two4
+	VMOVUPS      X4, (R9)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, R9
+
+two4:
+	TESTQ   $0x00000002, R8
+	JZ      one5
+	VMOVLPS X4, (R9)
+	VPSRLDQ $0x08, X4, X4
+	ADDQ    $0x08, R9
+
+one5:
+	TESTQ  $0x00000001, R8
+	JZ     stored6
+	VMOVSS X4, (R9)
+
+stored6:
+	VMOVUPS      Y5, (BX)(SI*2)
+	MOVQ         n+8(FP), R8
+	SUBQ         $0x08, R8
+	LEAQ         32(BX)(SI*2), BX
+	TESTQ        $0x00000004, R8
+	JZ           two7
+	VMOVUPS      X6, (BX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, BX
+
+two7:
+	TESTQ   $0x00000002, R8
+	JZ      one8
+	VMOVLPS X6, (BX)
+	VPSRLDQ $0x08, X6, X6
+	ADDQ    $0x08, BX
+
+one8:
+	TESTQ  $0x00000001, R8
+	JZ     stored9
+	VMOVSS X6, (BX)
+
+stored9:
+	VMOVUPS      Y7, (DI)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(DI), R8
+	TESTQ        $0x00000004, BX
+	JZ           two10
+	VMOVUPS      X8, (R8)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R8
+
+two10:
+	TESTQ   $0x00000002, BX
+	JZ      one11
+	VMOVLPS X8, (R8)
+	VPSRLDQ $0x08, X8, X8
+	ADDQ    $0x08, R8
+
+one11:
+	TESTQ  $0x00000001, BX
+	JZ     stored12
+	VMOVSS X8, (R8)
+
+stored12:
+	VMOVUPS      Y9, (DI)(SI*1)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(DI)(SI*1), R8
+	TESTQ        $0x00000004, BX
+	JZ           two13
+	VMOVUPS      X10, (R8)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, R8
+
+two13:
+	TESTQ   $0x00000002, BX
+	JZ      one14
+	VMOVLPS X10, (R8)
+	VPSRLDQ $0x08, X10, X10
+	ADDQ    $0x08, R8
+
+one14:
+	TESTQ  $0x00000001, BX
+	JZ     stored15
+	VMOVSS X10, (R8)
+
+stored15:
+	VMOVUPS      Y11, (DI)(SI*2)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(DI)(SI*2), SI
+	TESTQ        $0x00000004, BX
+	JZ           two16
+	VMOVUPS      X12, (SI)
+	VEXTRACTF128 $0x01, Y12, X12
+	ADDQ         $0x10, SI
+
+two16:
+	TESTQ   $0x00000002, BX
+	JZ      one17
+	VMOVLPS X12, (SI)
+	VPSRLDQ $0x08, X12, X12
+	ADDQ    $0x08, SI
+
 one17:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, BX
 	JZ     stored18
-	VMOVSS X12, (R9)
+	VMOVSS X12, (SI)
 
 stored18:
-	MOVQ stepTile+32(FP), R9
-	SHLQ $0x02, R9
-	ADDQ R9, AX
-	LEAQ (CX)(R8*4), CX
-	LEAQ (CX)(R8*2), CX
-	SUBQ $0x06, DX
-	JMP  wideloop
+	MOVQ   stepTile+32(FP), BX
+	SHLQ   $0x02, BX
+	ADDQ   BX, a+24(FP)
+	MOVQ   ldc+80(FP), BX
+	IMUL3Q $0x18, BX, BX
+	ADDQ   BX, c+72(FP)
+	MOVQ   ldd+96(FP), BX
+	IMUL3Q $0x18, BX, BX
+	ADDQ   BX, d+88(FP)
+	SUBQ   $0x06, m+0(FP)
+	JMP    wideloop
 
 widetail:
-	CMPQ DX, $0x01
+	CMPQ m+0(FP), $0x01
 	JEQ  widerows1
-	CMPQ DX, $0x02
+	CMPQ m+0(FP), $0x02
 	JEQ  widerows2
-	CMPQ DX, $0x03
+	CMPQ m+0(FP), $0x03
 	JEQ  widerows3
-	CMPQ DX, $0x04
+	CMPQ m+0(FP), $0x04
 	JEQ  widerows4
-	CMPQ DX, $0x05
+	CMPQ m+0(FP), $0x05
 	JEQ  widerows5
 	VZEROUPPER
 	RET
 
 widerows5:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 32(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 32(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 32(DI)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         widefresh5
-	LEAQ       (CX)(R8*2), DX
-	ADDQ       R8, DX
-	VMOVUPS    (CX), Y1
-	VMASKMOVPS 32(CX), Y0, Y2
-	VMOVUPS    (CX)(R8*1), Y3
-	VMASKMOVPS 32(CX)(R8*1), Y0, Y4
-	VMOVUPS    (CX)(R8*2), Y5
-	VMASKMOVPS 32(CX)(R8*2), Y0, Y6
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS 32(DX), Y0, Y8
-	VMOVUPS    (DX)(R8*1), Y9
-	VMASKMOVPS 32(DX)(R8*1), Y0, Y10
-	JMP        widestart5
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y1
+	VMASKMOVPS 32(BX), Y0, Y2
+	VMOVUPS    (BX)(SI*1), Y3
+	VMASKMOVPS 32(BX)(SI*1), Y0, Y4
+	VMOVUPS    (BX)(SI*2), Y5
+	VMASKMOVPS 32(BX)(SI*2), Y0, Y6
+	VMOVUPS    (DI), Y7
+	VMASKMOVPS 32(DI), Y0, Y8
+	VMOVUPS    (DI)(SI*1), Y9
+	VMASKMOVPS 32(DI)(SI*1), Y0, Y10
+	JMP        widebiased5
 
 widefresh5:
 	VXORPS Y1, Y1, Y1
@@ -664,162 +915,206 @@ widefresh5:
 	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 
-widestart5:
-	LEAQ (AX)(BX*2), DX
-	ADDQ BX, DX
-	MOVQ b+56(FP), R9
-	MOVQ k+16(FP), R10
+widebiased5:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         widebegun5
+	VMOVUPS    (BX), Y11
+	VADDPS     Y11, Y1, Y1
+	VADDPS     Y11, Y3, Y3
+	VADDPS     Y11, Y5, Y5
+	VADDPS     Y11, Y7, Y7
+	VADDPS     Y11, Y9, Y9
+	VMASKMOVPS 32(BX), Y0, Y11
+	VADDPS     Y11, Y2, Y2
+	VADDPS     Y11, Y4, Y4
+	VADDPS     Y11, Y6, Y6
+	VADDPS     Y11, Y8, Y8
+	VADDPS     Y11, Y10, Y10
+
+widebegun5:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 widek5:
-	VMOVUPS      (R9), Y11
-	VMASKMOVPS   32(R9), Y0, Y12
-	VBROADCASTSS (AX), Y13
+	VMOVUPS      (BX), Y11
+	VMASKMOVPS   32(BX), Y0, Y12
+	VBROADCASTSS (DI), Y13
 	VFMADD231PS  Y11, Y13, Y1
 	VFMADD231PS  Y12, Y13, Y2
-	VBROADCASTSS (AX)(BX*1), Y13
+	VBROADCASTSS (DI)(AX*1), Y13
 	VFMADD231PS  Y11, Y13, Y3
 	VFMADD231PS  Y12, Y13, Y4
-	VBROADCASTSS (AX)(BX*2), Y13
+	VBROADCASTSS (DI)(AX*2), Y13
 	VFMADD231PS  Y11, Y13, Y5
 	VFMADD231PS  Y12, Y13, Y6
-	VBROADCASTSS (DX), Y13
+	VBROADCASTSS (R8), Y13
 	VFMADD231PS  Y11, Y13, Y7
 	VFMADD231PS  Y12, Y13, Y8
-	VBROADCASTSS (DX)(BX*1), Y13
+	VBROADCASTSS (R8)(AX*1), Y13
 	VFMADD231PS  Y11, Y13, Y9
 	VFMADD231PS  Y12, Y13, Y10
-	ADDQ         SI, AX
-	ADDQ         SI, DX
-	ADDQ         DI, R9
-	DECQ         R10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          widek5
-	LEAQ         (CX)(R8*2), AX
-	ADDQ         R8, AX
-	MOVQ         n+8(FP), DX
-	SUBQ         $0x08, DX
-	VMOVUPS      Y1, (CX)
-	LEAQ         32(CX), BX
-	TESTQ        $0x00000004, DX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Y1, (AX)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(AX), SI
+	TESTQ        $0x00000004, BX
 	JZ           two19
-	VMOVUPS      X2, (BX)
+	VMOVUPS      X2, (SI)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
 
 two19:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, BX
 	JZ      one20
-	VMOVLPS X2, (BX)
+	VMOVLPS X2, (SI)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, BX
+	ADDQ    $0x08, SI
 
 one20:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, BX
 	JZ     stored21
-	VMOVSS X2, (BX)
+	VMOVSS X2, (SI)
 
 stored21:
-	VMOVUPS      Y3, (CX)(R8*1)
-	LEAQ         32(CX)(R8*1), BX
-	TESTQ        $0x00000004, DX
+	VMOVUPS      Y3, (AX)(CX*1)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(AX)(CX*1), SI
+	TESTQ        $0x00000004, BX
 	JZ           two22
-	VMOVUPS      X4, (BX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
 
 two22:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, BX
 	JZ      one23
-	VMOVLPS X4, (BX)
+	VMOVLPS X4, (SI)
 	VPSRLDQ $0x08, X4, X4
-	ADDQ    $0x08, BX
+	ADDQ    $0x08, SI
 
 one23:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, BX
 	JZ     stored24
-	VMOVSS X4, (BX)
+	VMOVSS X4, (SI)
 
 stored24:
-	VMOVUPS      Y5, (CX)(R8*2)
-	LEAQ         32(CX)(R8*2), CX
-	TESTQ        $0x00000004, DX
+	VMOVUPS      Y5, (AX)(CX*2)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(AX)(CX*2), AX
+	TESTQ        $0x00000004, BX
 	JZ           two25
-	VMOVUPS      X6, (CX)
+	VMOVUPS      X6, (AX)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, CX
-
-two25:
-	TESTQ   $0x00000002, DX
-	JZ      one26
-	VMOVLPS X6, (CX)
-	VPSRLDQ $0x08, X6, X6
-	ADDQ    $0x08, CX
-
-one26:
-	TESTQ  $0x00000001, DX
-	JZ     stored27
-	VMOVSS X6, (CX)
-
-stored27:
-	VMOVUPS      Y7, (AX)
-	LEAQ         32(AX), CX
-	TESTQ        $0x00000004, DX
-	JZ           two28
-	VMOVUPS      X8, (CX)
-	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, CX
-
-two28:
-	TESTQ   $0x00000002, DX
-	JZ      one29
-	VMOVLPS X8, (CX)
-	VPSRLDQ $0x08, X8, X8
-	ADDQ    $0x08, CX
-
-one29:
-	TESTQ  $0x00000001, DX
-	JZ     stored30
-	VMOVSS X8, (CX)
-
-stored30:
-	VMOVUPS      Y9, (AX)(R8*1)
-	LEAQ         32(AX)(R8*1), AX
-	TESTQ        $0x00000004, DX
-	JZ           two31
-	VMOVUPS      X10, (AX)
-	VEXTRACTF128 $0x01, Y10, X10
 	ADDQ         $0x10, AX
 
-two31:
-	TESTQ   $0x00000002, DX
-	JZ      one32
-	VMOVLPS X10, (AX)
-	VPSRLDQ $0x08, X10, X10
+two25:
+	TESTQ   $0x00000002, BX
+	JZ      one26
+	VMOVLPS X6, (AX)
+	VPSRLDQ $0x08, X6, X6
 	ADDQ    $0x08, AX
 
+one26:
+	TESTQ  $0x00000001, BX
+	JZ     stored27
+	VMOVSS X6, (AX)
+
+stored27:
+	VMOVUPS      Y7, (DX)
+	MOVQ         n+8(FP), AX
+	SUBQ         $0x08, AX
+	LEAQ         32(DX), BX
+	TESTQ        $0x00000004, AX
+	JZ           two28
+	VMOVUPS      X8, (BX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, BX
+
+two28:
+	TESTQ   $0x00000002, AX
+	JZ      one29
+	VMOVLPS X8, (BX)
+	VPSRLDQ $0x08, X8, X8
+	ADDQ    $0x08, BX
+
+one29:
+	TESTQ  $0x00000001, AX
+	JZ     stored30
+	VMOVSS X8, (BX)
+
+stored30:
+	VMOVUPS      Y9, (DX)(CX*1)
+	MOVQ         n+8(FP), AX
+	SUBQ         $0x08, AX
+	LEAQ         32(DX)(CX*1), CX
+	TESTQ        $0x00000004, AX
+	JZ           two31
+	VMOVUPS      X10, (CX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, CX
+
+two31:
+	TESTQ   $0x00000002, AX
+	JZ      one32
+	VMOVLPS X10, (CX)
+	VPSRLDQ $0x08, X10, X10
+	ADDQ    $0x08, CX
+
 one32:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, AX
 	JZ     stored33
-	VMOVSS X10, (AX)
+	VMOVSS X10, (CX)
 
 stored33:
 	VZEROUPPER
 	RET
 
 widerows4:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 32(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 32(DI)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         widefresh4
-	LEAQ       (CX)(R8*2), DX
-	ADDQ       R8, DX
-	VMOVUPS    (CX), Y1
-	VMASKMOVPS 32(CX), Y0, Y2
-	VMOVUPS    (CX)(R8*1), Y3
-	VMASKMOVPS 32(CX)(R8*1), Y0, Y4
-	VMOVUPS    (CX)(R8*2), Y5
-	VMASKMOVPS 32(CX)(R8*2), Y0, Y6
-	VMOVUPS    (DX), Y7
-	VMASKMOVPS 32(DX), Y0, Y8
-	JMP        widestart4
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y1
+	VMASKMOVPS 32(BX), Y0, Y2
+	VMOVUPS    (BX)(SI*1), Y3
+	VMASKMOVPS 32(BX)(SI*1), Y0, Y4
+	VMOVUPS    (BX)(SI*2), Y5
+	VMASKMOVPS 32(BX)(SI*2), Y0, Y6
+	VMOVUPS    (DI), Y7
+	VMASKMOVPS 32(DI), Y0, Y8
+	JMP        widebiased4
 
 widefresh4:
 	VXORPS Y1, Y1, Y1
@@ -831,134 +1126,170 @@ widefresh4:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 
-widestart4:
-	LEAQ (AX)(BX*2), DX
-	ADDQ BX, DX
-	MOVQ b+56(FP), R9
-	MOVQ k+16(FP), R10
+widebiased4:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         widebegun4
+	VMOVUPS    (BX), Y9
+	VADDPS     Y9, Y1, Y1
+	VADDPS     Y9, Y3, Y3
+	VADDPS     Y9, Y5, Y5
+	VADDPS     Y9, Y7, Y7
+	VMASKMOVPS 32(BX), Y0, Y9
+	VADDPS     Y9, Y2, Y2
+	VADDPS     Y9, Y4, Y4
+	VADDPS     Y9, Y6, Y6
+	VADDPS     Y9, Y8, Y8
+
+widebegun4:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 widek4:
-	VMOVUPS      (R9), Y9
-	VMASKMOVPS   32(R9), Y0, Y10
-	VBROADCASTSS (AX), Y11
+	VMOVUPS      (BX), Y9
+	VMASKMOVPS   32(BX), Y0, Y10
+	VBROADCASTSS (DI), Y11
 	VFMADD231PS  Y9, Y11, Y1
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (AX)(BX*1), Y11
+	VBROADCASTSS (DI)(AX*1), Y11
 	VFMADD231PS  Y9, Y11, Y3
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (AX)(BX*2), Y11
+	VBROADCASTSS (DI)(AX*2), Y11
 	VFMADD231PS  Y9, Y11, Y5
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (DX), Y11
+	VBROADCASTSS (R8), Y11
 	VFMADD231PS  Y9, Y11, Y7
 	VFMADD231PS  Y10, Y11, Y8
-	ADDQ         SI, AX
-	ADDQ         SI, DX
-	ADDQ         DI, R9
-	DECQ         R10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          widek4
-	LEAQ         (CX)(R8*2), AX
-	ADDQ         R8, AX
-	MOVQ         n+8(FP), DX
-	SUBQ         $0x08, DX
-	VMOVUPS      Y1, (CX)
-	LEAQ         32(CX), BX
-	TESTQ        $0x00000004, DX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Y1, (AX)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(AX), SI
+	TESTQ        $0x00000004, BX
 	JZ           two34
-	VMOVUPS      X2, (BX)
+	VMOVUPS      X2, (SI)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
 
 two34:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, BX
 	JZ      one35
-	VMOVLPS X2, (BX)
+	VMOVLPS X2, (SI)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, BX
+	ADDQ    $0x08, SI
 
 one35:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, BX
 	JZ     stored36
-	VMOVSS X2, (BX)
+	VMOVSS X2, (SI)
 
 stored36:
-	VMOVUPS      Y3, (CX)(R8*1)
-	LEAQ         32(CX)(R8*1), BX
-	TESTQ        $0x00000004, DX
+	VMOVUPS      Y3, (AX)(CX*1)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(AX)(CX*1), SI
+	TESTQ        $0x00000004, BX
 	JZ           two37
-	VMOVUPS      X4, (BX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
 
 two37:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, BX
 	JZ      one38
-	VMOVLPS X4, (BX)
+	VMOVLPS X4, (SI)
 	VPSRLDQ $0x08, X4, X4
-	ADDQ    $0x08, BX
+	ADDQ    $0x08, SI
 
 one38:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, BX
 	JZ     stored39
-	VMOVSS X4, (BX)
+	VMOVSS X4, (SI)
 
 stored39:
-	VMOVUPS      Y5, (CX)(R8*2)
-	LEAQ         32(CX)(R8*2), CX
-	TESTQ        $0x00000004, DX
+	VMOVUPS      Y5, (AX)(CX*2)
+	MOVQ         n+8(FP), BX
+	SUBQ         $0x08, BX
+	LEAQ         32(AX)(CX*2), AX
+	TESTQ        $0x00000004, BX
 	JZ           two40
-	VMOVUPS      X6, (CX)
+	VMOVUPS      X6, (AX)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, CX
-
-two40:
-	TESTQ   $0x00000002, DX
-	JZ      one41
-	VMOVLPS X6, (CX)
-	VPSRLDQ $0x08, X6, X6
-	ADDQ    $0x08, CX
-
-one41:
-	TESTQ  $0x00000001, DX
-	JZ     stored42
-	VMOVSS X6, (CX)
-
-stored42:
-	VMOVUPS      Y7, (AX)
-	LEAQ         32(AX), AX
-	TESTQ        $0x00000004, DX
-	JZ           two43
-	VMOVUPS      X8, (AX)
-	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, AX
 
-two43:
-	TESTQ   $0x00000002, DX
-	JZ      one44
-	VMOVLPS X8, (AX)
-	VPSRLDQ $0x08, X8, X8
+two40:
+	TESTQ   $0x00000002, BX
+	JZ      one41
+	VMOVLPS X6, (AX)
+	VPSRLDQ $0x08, X6, X6
 	ADDQ    $0x08, AX
 
+one41:
+	TESTQ  $0x00000001, BX
+	JZ     stored42
+	VMOVSS X6, (AX)
+
+stored42:
+	VMOVUPS      Y7, (DX)
+	MOVQ         n+8(FP), AX
+	SUBQ         $0x08, AX
+	LEAQ         32(DX), CX
+	TESTQ        $0x00000004, AX
+	JZ           two43
+	VMOVUPS      X8, (CX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, CX
+
+two43:
+	TESTQ   $0x00000002, AX
+	JZ      one44
+	VMOVLPS X8, (CX)
+	VPSRLDQ $0x08, X8, X8
+	ADDQ    $0x08, CX
+
 one44:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, AX
 	JZ     stored45
-	VMOVSS X8, (AX)
+	VMOVSS X8, (CX)
 
 stored45:
 	VZEROUPPER
 	RET
 
 widerows3:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 32(BX)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         widefresh3
-	VMOVUPS    (CX), Y1
-	VMASKMOVPS 32(CX), Y0, Y2
-	VMOVUPS    (CX)(R8*1), Y3
-	VMASKMOVPS 32(CX)(R8*1), Y0, Y4
-	VMOVUPS    (CX)(R8*2), Y5
-	VMASKMOVPS 32(CX)(R8*2), Y0, Y6
-	JMP        widestart3
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y1
+	VMASKMOVPS 32(BX), Y0, Y2
+	VMOVUPS    (BX)(SI*1), Y3
+	VMASKMOVPS 32(BX)(SI*1), Y0, Y4
+	VMOVUPS    (BX)(SI*2), Y5
+	VMASKMOVPS 32(BX)(SI*2), Y0, Y6
+	JMP        widebiased3
 
 widefresh3:
 	VXORPS Y1, Y1, Y1
@@ -968,103 +1299,133 @@ widefresh3:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 
-widestart3:
-	MOVQ b+56(FP), DX
-	MOVQ k+16(FP), R9
+widebiased3:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         widebegun3
+	VMOVUPS    (BX), Y7
+	VADDPS     Y7, Y1, Y1
+	VADDPS     Y7, Y3, Y3
+	VADDPS     Y7, Y5, Y5
+	VMASKMOVPS 32(BX), Y0, Y7
+	VADDPS     Y7, Y2, Y2
+	VADDPS     Y7, Y4, Y4
+	VADDPS     Y7, Y6, Y6
+
+widebegun3:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
 
 widek3:
-	VMOVUPS      (DX), Y7
-	VMASKMOVPS   32(DX), Y0, Y8
-	VBROADCASTSS (AX), Y9
+	VMOVUPS      (BX), Y7
+	VMASKMOVPS   32(BX), Y0, Y8
+	VBROADCASTSS (DI), Y9
 	VFMADD231PS  Y7, Y9, Y1
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (AX)(BX*1), Y9
+	VBROADCASTSS (DI)(AX*1), Y9
 	VFMADD231PS  Y7, Y9, Y3
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (AX)(BX*2), Y9
+	VBROADCASTSS (DI)(AX*2), Y9
 	VFMADD231PS  Y7, Y9, Y5
 	VFMADD231PS  Y8, Y9, Y6
-	ADDQ         SI, AX
-	ADDQ         DI, DX
-	DECQ         R9
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          widek3
-	MOVQ         n+8(FP), AX
-	SUBQ         $0x08, AX
-	VMOVUPS      Y1, (CX)
-	LEAQ         32(CX), DX
-	TESTQ        $0x00000004, AX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y1, (AX)
+	MOVQ         n+8(FP), DX
+	SUBQ         $0x08, DX
+	LEAQ         32(AX), BX
+	TESTQ        $0x00000004, DX
 	JZ           two46
-	VMOVUPS      X2, (DX)
+	VMOVUPS      X2, (BX)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, DX
+	ADDQ         $0x10, BX
 
 two46:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one47
-	VMOVLPS X2, (DX)
+	VMOVLPS X2, (BX)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, BX
 
 one47:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored48
-	VMOVSS X2, (DX)
+	VMOVSS X2, (BX)
 
 stored48:
-	VMOVUPS      Y3, (CX)(R8*1)
-	LEAQ         32(CX)(R8*1), DX
-	TESTQ        $0x00000004, AX
+	VMOVUPS      Y3, (AX)(CX*1)
+	MOVQ         n+8(FP), DX
+	SUBQ         $0x08, DX
+	LEAQ         32(AX)(CX*1), BX
+	TESTQ        $0x00000004, DX
 	JZ           two49
-	VMOVUPS      X4, (DX)
+	VMOVUPS      X4, (BX)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, DX
+	ADDQ         $0x10, BX
 
 two49:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one50
-	VMOVLPS X4, (DX)
+	VMOVLPS X4, (BX)
 	VPSRLDQ $0x08, X4, X4
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, BX
 
 one50:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored51
-	VMOVSS X4, (DX)
+	VMOVSS X4, (BX)
 
 stored51:
-	VMOVUPS      Y5, (CX)(R8*2)
-	LEAQ         32(CX)(R8*2), CX
-	TESTQ        $0x00000004, AX
+	VMOVUPS      Y5, (AX)(CX*2)
+	MOVQ         n+8(FP), DX
+	SUBQ         $0x08, DX
+	LEAQ         32(AX)(CX*2), AX
+	TESTQ        $0x00000004, DX
 	JZ           two52
-	VMOVUPS      X6, (CX)
+	VMOVUPS      X6, (AX)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, CX
+	ADDQ         $0x10, AX
 
 two52:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one53
-	VMOVLPS X6, (CX)
+	VMOVLPS X6, (AX)
 	VPSRLDQ $0x08, X6, X6
-	ADDQ    $0x08, CX
+	ADDQ    $0x08, AX
 
 one53:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored54
-	VMOVSS X6, (CX)
+	VMOVSS X6, (AX)
 
 stored54:
 	VZEROUPPER
 	RET
 
 widerows2:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 32(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 32(BX)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         widefresh2
-	VMOVUPS    (CX), Y1
-	VMASKMOVPS 32(CX), Y0, Y2
-	VMOVUPS    (CX)(R8*1), Y3
-	VMASKMOVPS 32(CX)(R8*1), Y0, Y4
-	JMP        widestart2
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y1
+	VMASKMOVPS 32(BX), Y0, Y2
+	VMOVUPS    (BX)(SI*1), Y3
+	VMASKMOVPS 32(BX)(SI*1), Y0, Y4
+	JMP        widebiased2
 
 widefresh2:
 	VXORPS Y1, Y1, Y1
@@ -1072,150 +1433,195 @@ widefresh2:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 
-widestart2:
-	MOVQ b+56(FP), DX
-	MOVQ k+16(FP), R9
+widebiased2:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         widebegun2
+	VMOVUPS    (BX), Y5
+	VADDPS     Y5, Y1, Y1
+	VADDPS     Y5, Y3, Y3
+	VMASKMOVPS 32(BX), Y0, Y5
+	VADDPS     Y5, Y2, Y2
+	VADDPS     Y5, Y4, Y4
+
+widebegun2:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
 
 widek2:
-	VMOVUPS      (DX), Y5
-	VMASKMOVPS   32(DX), Y0, Y6
-	VBROADCASTSS (AX), Y7
+	VMOVUPS      (BX), Y5
+	VMASKMOVPS   32(BX), Y0, Y6
+	VBROADCASTSS (DI), Y7
 	VFMADD231PS  Y5, Y7, Y1
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (AX)(BX*1), Y7
+	VBROADCASTSS (DI)(AX*1), Y7
 	VFMADD231PS  Y5, Y7, Y3
 	VFMADD231PS  Y6, Y7, Y4
-	ADDQ         SI, AX
-	ADDQ         DI, DX
-	DECQ         R9
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          widek2
-	MOVQ         n+8(FP), AX
-	SUBQ         $0x08, AX
-	VMOVUPS      Y1, (CX)
-	LEAQ         32(CX), DX
-	TESTQ        $0x00000004, AX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y1, (AX)
+	MOVQ         n+8(FP), DX
+	SUBQ         $0x08, DX
+	LEAQ         32(AX), BX
+	TESTQ        $0x00000004, DX
 	JZ           two55
-	VMOVUPS      X2, (DX)
+	VMOVUPS      X2, (BX)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, DX
+	ADDQ         $0x10, BX
 
 two55:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one56
-	VMOVLPS X2, (DX)
+	VMOVLPS X2, (BX)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, BX
 
 one56:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored57
-	VMOVSS X2, (DX)
+	VMOVSS X2, (BX)
 
 stored57:
-	VMOVUPS      Y3, (CX)(R8*1)
-	LEAQ         32(CX)(R8*1), CX
-	TESTQ        $0x00000004, AX
+	VMOVUPS      Y3, (AX)(CX*1)
+	MOVQ         n+8(FP), DX
+	SUBQ         $0x08, DX
+	LEAQ         32(AX)(CX*1), AX
+	TESTQ        $0x00000004, DX
 	JZ           two58
-	VMOVUPS      X4, (CX)
+	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, CX
+	ADDQ         $0x10, AX
 
 two58:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one59
-	VMOVLPS X4, (CX)
+	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
-	ADDQ    $0x08, CX
+	ADDQ    $0x08, AX
 
 one59:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored60
-	VMOVSS X4, (CX)
+	VMOVSS X4, (AX)
 
 stored60:
 	VZEROUPPER
 	RET
 
 widerows1:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), AX
+	MOVQ       ldc+80(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 32(AX)
+	MOVQ       d+88(FP), AX
+	TESTQ      AX, AX
 	JZ         widefresh1
-	VMOVUPS    (CX), Y1
-	VMASKMOVPS 32(CX), Y0, Y2
-	JMP        widestart1
+	MOVQ       ldd+96(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (AX), Y1
+	VMASKMOVPS 32(AX), Y0, Y2
+	JMP        widebiased1
 
 widefresh1:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 
-widestart1:
-	MOVQ b+56(FP), DX
+widebiased1:
+	MOVQ       bias+104(FP), AX
+	TESTQ      AX, AX
+	JZ         widebegun1
+	VMOVUPS    (AX), Y3
+	VADDPS     Y3, Y1, Y1
+	VMASKMOVPS 32(AX), Y0, Y3
+	VADDPS     Y3, Y2, Y2
+
+widebegun1:
+	MOVQ b+56(FP), AX
 	MOVQ k+16(FP), BX
+	MOVQ a+24(FP), SI
 
 widek1:
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   32(DX), Y0, Y4
-	VBROADCASTSS (AX), Y5
+	VMOVUPS      (AX), Y3
+	VMASKMOVPS   32(AX), Y0, Y4
+	VBROADCASTSS (SI), Y5
 	VFMADD231PS  Y3, Y5, Y1
 	VFMADD231PS  Y4, Y5, Y2
-	ADDQ         SI, AX
-	ADDQ         DI, DX
+	ADDQ         CX, SI
+	ADDQ         DX, AX
 	DECQ         BX
 	JNZ          widek1
-	MOVQ         n+8(FP), AX
-	SUBQ         $0x08, AX
-	VMOVUPS      Y1, (CX)
-	LEAQ         32(CX), CX
-	TESTQ        $0x00000004, AX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y1, (AX)
+	MOVQ         n+8(FP), CX
+	SUBQ         $0x08, CX
+	LEAQ         32(AX), AX
+	TESTQ        $0x00000004, CX
 	JZ           two61
-	VMOVUPS      X2, (CX)
+	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, CX
+	ADDQ         $0x10, AX
 
 two61:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, CX
 	JZ      one62
-	VMOVLPS X2, (CX)
+	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, CX
+	ADDQ    $0x08, AX
 
 one62:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, CX
 	JZ     stored63
-	VMOVSS X2, (CX)
+	VMOVSS X2, (AX)
 
 stored63:
 	VZEROUPPER
 	RET
 
 half:
-	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), CX
-	MOVQ m+0(FP), DX
-	MOVQ stepRow+40(FP), BX
-	SHLQ $0x02, BX
-	MOVQ stepK+48(FP), SI
-	SHLQ $0x02, SI
-	MOVQ ldb+64(FP), DI
-	SHLQ $0x02, DI
-	MOVQ ldc+80(FP), R8
-	SHLQ $0x02, R8
+	MOVQ stepRow+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ stepK+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldb+64(FP), DX
+	SHLQ $0x02, DX
 
 halfloop:
-	CMPQ    DX, $0x06
-	JLT     halftail
-	MOVB    add+88(FP), R9
-	TESTB   R9, R9
-	JZ      halffresh6
-	LEAQ    (CX)(R8*2), R9
-	ADDQ    R8, R9
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX)(R8*1), Y1
-	VMOVUPS (CX)(R8*2), Y2
-	VMOVUPS (R9), Y3
-	VMOVUPS (R9)(R8*1), Y4
-	VMOVUPS (R9)(R8*2), Y5
-	JMP     halfstart6
+	CMPQ       m+0(FP), $0x06
+	JLT        halftail
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh6
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (BX)(SI*1), Y1
+	VMOVUPS    (BX)(SI*2), Y2
+	VMOVUPS    (DI), Y3
+	VMOVUPS    (DI)(SI*1), Y4
+	VMOVUPS    (DI)(SI*2), Y5
+	JMP        halfbiased6
 
 halffresh6:
 	VXORPS Y0, Y0, Y0
@@ -1225,74 +1631,105 @@ halffresh6:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-halfstart6:
-	MOVQ AX, R9
-	LEAQ (R9)(BX*2), R10
-	ADDQ BX, R10
-	MOVQ b+56(FP), R11
-	MOVQ k+16(FP), R12
+halfbiased6:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun6
+	VMOVUPS (BX), Y6
+	VADDPS  Y6, Y0, Y0
+	VADDPS  Y6, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y6, Y3, Y3
+	VADDPS  Y6, Y4, Y4
+	VADDPS  Y6, Y5, Y5
+
+halfbegun6:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 halfk6:
-	VMOVUPS      (R11), Y6
-	VBROADCASTSS (R9), Y7
+	VMOVUPS      (BX), Y6
+	VBROADCASTSS (DI), Y7
 	VFMADD231PS  Y6, Y7, Y0
-	VBROADCASTSS (R9)(BX*1), Y7
+	VBROADCASTSS (DI)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (R9)(BX*2), Y7
+	VBROADCASTSS (DI)(AX*2), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (R10), Y7
+	VBROADCASTSS (R8), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (R10)(BX*1), Y7
+	VBROADCASTSS (R8)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (R10)(BX*2), Y7
+	VBROADCASTSS (R8)(AX*2), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         SI, R9
-	ADDQ         SI, R10
-	ADDQ         DI, R11
-	DECQ         R12
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          halfk6
-	LEAQ         (CX)(R8*2), R9
-	ADDQ         R8, R9
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, (CX)(R8*1)
-	VMOVUPS      Y2, (CX)(R8*2)
-	VMOVUPS      Y3, (R9)
-	VMOVUPS      Y4, (R9)(R8*1)
-	VMOVUPS      Y5, (R9)(R8*2)
-	MOVQ         stepTile+32(FP), R9
-	SHLQ         $0x02, R9
-	ADDQ         R9, AX
-	LEAQ         (CX)(R8*4), CX
-	LEAQ         (CX)(R8*2), CX
-	SUBQ         $0x06, DX
+	MOVQ         c+72(FP), BX
+	MOVQ         ldc+80(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, (BX)(SI*1)
+	VMOVUPS      Y2, (BX)(SI*2)
+	VMOVUPS      Y3, (DI)
+	VMOVUPS      Y4, (DI)(SI*1)
+	VMOVUPS      Y5, (DI)(SI*2)
+	MOVQ         stepTile+32(FP), BX
+	SHLQ         $0x02, BX
+	ADDQ         BX, a+24(FP)
+	MOVQ         ldc+80(FP), BX
+	IMUL3Q       $0x18, BX, BX
+	ADDQ         BX, c+72(FP)
+	MOVQ         ldd+96(FP), BX
+	IMUL3Q       $0x18, BX, BX
+	ADDQ         BX, d+88(FP)
+	SUBQ         $0x06, m+0(FP)
 	JMP          halfloop
 
 halftail:
-	CMPQ DX, $0x01
+	CMPQ m+0(FP), $0x01
 	JEQ  halfrows1
-	CMPQ DX, $0x02
+	CMPQ m+0(FP), $0x02
 	JEQ  halfrows2
-	CMPQ DX, $0x03
+	CMPQ m+0(FP), $0x03
 	JEQ  halfrows3
-	CMPQ DX, $0x04
+	CMPQ m+0(FP), $0x04
 	JEQ  halfrows4
-	CMPQ DX, $0x05
+	CMPQ m+0(FP), $0x05
 	JEQ  halfrows5
 	VZEROUPPER
 	RET
 
 halfrows5:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      halffresh5
-	LEAQ    (CX)(R8*2), DX
-	ADDQ    R8, DX
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX)(R8*1), Y1
-	VMOVUPS (CX)(R8*2), Y2
-	VMOVUPS (DX), Y3
-	VMOVUPS (DX)(R8*1), Y4
-	JMP     halfstart5
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh5
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (BX)(SI*1), Y1
+	VMOVUPS    (BX)(SI*2), Y2
+	VMOVUPS    (DI), Y3
+	VMOVUPS    (DI)(SI*1), Y4
+	JMP        halfbiased5
 
 halffresh5:
 	VXORPS Y0, Y0, Y0
@@ -1301,50 +1738,76 @@ halffresh5:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 
-halfstart5:
-	LEAQ (AX)(BX*2), DX
-	ADDQ BX, DX
-	MOVQ b+56(FP), R9
-	MOVQ k+16(FP), R10
+halfbiased5:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun5
+	VMOVUPS (BX), Y5
+	VADDPS  Y5, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y5, Y2, Y2
+	VADDPS  Y5, Y3, Y3
+	VADDPS  Y5, Y4, Y4
+
+halfbegun5:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 halfk5:
-	VMOVUPS      (R9), Y5
-	VBROADCASTSS (AX), Y6
+	VMOVUPS      (BX), Y5
+	VBROADCASTSS (DI), Y6
 	VFMADD231PS  Y5, Y6, Y0
-	VBROADCASTSS (AX)(BX*1), Y6
+	VBROADCASTSS (DI)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (AX)(BX*2), Y6
+	VBROADCASTSS (DI)(AX*2), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (DX), Y6
+	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (DX)(BX*1), Y6
+	VBROADCASTSS (R8)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         SI, AX
-	ADDQ         SI, DX
-	ADDQ         DI, R9
-	DECQ         R10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          halfk5
-	LEAQ         (CX)(R8*2), AX
-	ADDQ         R8, AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, (CX)(R8*1)
-	VMOVUPS      Y2, (CX)(R8*2)
-	VMOVUPS      Y3, (AX)
-	VMOVUPS      Y4, (AX)(R8*1)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
+	VMOVUPS      Y3, (DX)
+	VMOVUPS      Y4, (DX)(CX*1)
 	VZEROUPPER
 	RET
 
 halfrows4:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      halffresh4
-	LEAQ    (CX)(R8*2), DX
-	ADDQ    R8, DX
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX)(R8*1), Y1
-	VMOVUPS (CX)(R8*2), Y2
-	VMOVUPS (DX), Y3
-	JMP     halfstart4
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh4
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (BX)(SI*1), Y1
+	VMOVUPS    (BX)(SI*2), Y2
+	VMOVUPS    (DI), Y3
+	JMP        halfbiased4
 
 halffresh4:
 	VXORPS Y0, Y0, Y0
@@ -1352,164 +1815,243 @@ halffresh4:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-halfstart4:
-	LEAQ (AX)(BX*2), DX
-	ADDQ BX, DX
-	MOVQ b+56(FP), R9
-	MOVQ k+16(FP), R10
+halfbiased4:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun4
+	VMOVUPS (BX), Y4
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y4, Y1, Y1
+	VADDPS  Y4, Y2, Y2
+	VADDPS  Y4, Y3, Y3
+
+halfbegun4:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 halfk4:
-	VMOVUPS      (R9), Y4
-	VBROADCASTSS (AX), Y5
+	VMOVUPS      (BX), Y4
+	VBROADCASTSS (DI), Y5
 	VFMADD231PS  Y4, Y5, Y0
-	VBROADCASTSS (AX)(BX*1), Y5
+	VBROADCASTSS (DI)(AX*1), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (AX)(BX*2), Y5
+	VBROADCASTSS (DI)(AX*2), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (DX), Y5
+	VBROADCASTSS (R8), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         SI, AX
-	ADDQ         SI, DX
-	ADDQ         DI, R9
-	DECQ         R10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          halfk4
-	LEAQ         (CX)(R8*2), AX
-	ADDQ         R8, AX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, (CX)(R8*1)
-	VMOVUPS      Y2, (CX)(R8*2)
-	VMOVUPS      Y3, (AX)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
+	VMOVUPS      Y3, (DX)
 	VZEROUPPER
 	RET
 
 halfrows3:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      halffresh3
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX)(R8*1), Y1
-	VMOVUPS (CX)(R8*2), Y2
-	JMP     halfstart3
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh3
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (BX)(SI*1), Y1
+	VMOVUPS    (BX)(SI*2), Y2
+	JMP        halfbiased3
 
 halffresh3:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 
-halfstart3:
-	MOVQ b+56(FP), DX
-	MOVQ k+16(FP), R9
+halfbiased3:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun3
+	VMOVUPS (BX), Y3
+	VADDPS  Y3, Y0, Y0
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y3, Y2, Y2
+
+halfbegun3:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
 
 halfk3:
-	VMOVUPS      (DX), Y3
-	VBROADCASTSS (AX), Y4
+	VMOVUPS      (BX), Y3
+	VBROADCASTSS (DI), Y4
 	VFMADD231PS  Y3, Y4, Y0
-	VBROADCASTSS (AX)(BX*1), Y4
+	VBROADCASTSS (DI)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (AX)(BX*2), Y4
+	VBROADCASTSS (DI)(AX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         SI, AX
-	ADDQ         DI, DX
-	DECQ         R9
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          halfk3
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, (CX)(R8*1)
-	VMOVUPS      Y2, (CX)(R8*2)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(CX*1)
+	VMOVUPS      Y2, (AX)(CX*2)
 	VZEROUPPER
 	RET
 
 halfrows2:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      halffresh2
-	VMOVUPS (CX), Y0
-	VMOVUPS (CX)(R8*1), Y1
-	JMP     halfstart2
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh2
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Y0
+	VMOVUPS    (BX)(SI*1), Y1
+	JMP        halfbiased2
 
 halffresh2:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
-halfstart2:
-	MOVQ b+56(FP), DX
-	MOVQ k+16(FP), R9
+halfbiased2:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun2
+	VMOVUPS (BX), Y2
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y2, Y1, Y1
+
+halfbegun2:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
 
 halfk2:
-	VMOVUPS      (DX), Y2
-	VBROADCASTSS (AX), Y3
+	VMOVUPS      (BX), Y2
+	VBROADCASTSS (DI), Y3
 	VFMADD231PS  Y2, Y3, Y0
-	VBROADCASTSS (AX)(BX*1), Y3
+	VBROADCASTSS (DI)(AX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         SI, AX
-	ADDQ         DI, DX
-	DECQ         R9
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          halfk2
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, (CX)(R8*1)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, (AX)(CX*1)
 	VZEROUPPER
 	RET
 
 halfrows1:
-	MOVB    add+88(FP), DL
-	TESTB   DL, DL
-	JZ      halffresh1
-	VMOVUPS (CX), Y0
-	JMP     halfstart1
+	MOVQ       c+72(FP), AX
+	MOVQ       ldc+80(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (AX)
+	MOVQ       d+88(FP), AX
+	TESTQ      AX, AX
+	JZ         halffresh1
+	MOVQ       ldd+96(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (AX), Y0
+	JMP        halfbiased1
 
 halffresh1:
 	VXORPS Y0, Y0, Y0
 
-halfstart1:
-	MOVQ b+56(FP), DX
+halfbiased1:
+	MOVQ    bias+104(FP), AX
+	TESTQ   AX, AX
+	JZ      halfbegun1
+	VMOVUPS (AX), Y1
+	VADDPS  Y1, Y0, Y0
+
+halfbegun1:
+	MOVQ b+56(FP), AX
 	MOVQ k+16(FP), BX
+	MOVQ a+24(FP), SI
 
 halfk1:
-	VMOVUPS      (DX), Y1
-	VBROADCASTSS (AX), Y2
+	VMOVUPS      (AX), Y1
+	VBROADCASTSS (SI), Y2
 	VFMADD231PS  Y1, Y2, Y0
-	ADDQ         SI, AX
-	ADDQ         DI, DX
+	ADDQ         CX, SI
+	ADDQ         DX, AX
 	DECQ         BX
 	JNZ          halfk1
-	VMOVUPS      Y0, (CX)
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Y0, (AX)
 	VZEROUPPER
 	RET
 
 narrow:
-	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), CX
-	MOVQ m+0(FP), DX
-	MOVQ stepRow+40(FP), BX
-	SHLQ $0x02, BX
-	MOVQ stepK+48(FP), SI
-	SHLQ $0x02, SI
-	MOVQ ldb+64(FP), DI
-	SHLQ $0x02, DI
-	MOVQ ldc+80(FP), R8
-	SHLQ $0x02, R8
-	MOVQ n+8(FP), R9
+	MOVQ stepRow+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ stepK+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldb+64(FP), DX
+	SHLQ $0x02, DX
+	MOVQ n+8(FP), BX
 
 	// A window on eight ones and eight zeros
-	LEAQ    tailMaskgemm<>+32(SB), R10
-	SHLQ    $0x02, R9
-	SUBQ    R9, R10
-	VMOVUPS (R10), Y0
+	LEAQ    tailMaskgemm<>+32(SB), SI
+	SHLQ    $0x02, BX
+	SUBQ    BX, SI
+	VMOVUPS (SI), Y0
 
 narrowloop:
-	CMPQ       DX, $0x06
+	CMPQ       m+0(FP), $0x06
 	JLT        narrowtail
-	MOVB       add+88(FP), R9
-	TESTB      R9, R9
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         narrowfresh6
-	LEAQ       (CX)(R8*2), R9
-	ADDQ       R8, R9
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS (CX)(R8*1), Y0, Y2
-	VMASKMOVPS (CX)(R8*2), Y0, Y3
-	VMASKMOVPS (R9), Y0, Y4
-	VMASKMOVPS (R9)(R8*1), Y0, Y5
-	VMASKMOVPS (R9)(R8*2), Y0, Y6
-	JMP        narrowstart6
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (BX)(SI*1), Y0, Y2
+	VMASKMOVPS (BX)(SI*2), Y0, Y3
+	VMASKMOVPS (DI), Y0, Y4
+	VMASKMOVPS (DI)(SI*1), Y0, Y5
+	VMASKMOVPS (DI)(SI*2), Y0, Y6
+	JMP        narrowbiased6
 
 narrowfresh6:
 	VXORPS Y1, Y1, Y1
@@ -1519,189 +2061,225 @@ narrowfresh6:
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
 
-narrowstart6:
-	MOVQ AX, R9
-	LEAQ (R9)(BX*2), R10
-	ADDQ BX, R10
-	MOVQ b+56(FP), R11
-	MOVQ k+16(FP), R12
+narrowbiased6:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowbegun6
+	VMASKMOVPS (BX), Y0, Y7
+	VADDPS     Y7, Y1, Y1
+	VADDPS     Y7, Y2, Y2
+	VADDPS     Y7, Y3, Y3
+	VADDPS     Y7, Y4, Y4
+	VADDPS     Y7, Y5, Y5
+	VADDPS     Y7, Y6, Y6
+
+narrowbegun6:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 narrowk6:
-	VMASKMOVPS   (R11), Y0, Y7
-	VBROADCASTSS (R9), Y8
+	VMASKMOVPS   (BX), Y0, Y7
+	VBROADCASTSS (DI), Y8
 	VFMADD231PS  Y7, Y8, Y1
-	VBROADCASTSS (R9)(BX*1), Y8
+	VBROADCASTSS (DI)(AX*1), Y8
 	VFMADD231PS  Y7, Y8, Y2
-	VBROADCASTSS (R9)(BX*2), Y8
+	VBROADCASTSS (DI)(AX*2), Y8
 	VFMADD231PS  Y7, Y8, Y3
-	VBROADCASTSS (R10), Y8
+	VBROADCASTSS (R8), Y8
 	VFMADD231PS  Y7, Y8, Y4
-	VBROADCASTSS (R10)(BX*1), Y8
+	VBROADCASTSS (R8)(AX*1), Y8
 	VFMADD231PS  Y7, Y8, Y5
-	VBROADCASTSS (R10)(BX*2), Y8
+	VBROADCASTSS (R8)(AX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
-	ADDQ         SI, R9
-	ADDQ         SI, R10
-	ADDQ         DI, R11
-	DECQ         R12
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          narrowk6
-	LEAQ         (CX)(R8*2), R9
-	ADDQ         R8, R9
-	MOVQ         n+8(FP), R10
-	LEAQ         (CX), R11
-	TESTQ        $0x00000004, R10
+	MOVQ         c+72(FP), BX
+	MOVQ         ldc+80(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	MOVQ         n+8(FP), R8
+	LEAQ         (BX), R9
+	TESTQ        $0x00000004, R8
 	JZ           two64
-	VMOVUPS      X1, (R11)
+	VMOVUPS      X1, (R9)
 	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, R11
-
-two64:
-	TESTQ   $0x00000002, R10
-	JZ      one65
-	VMOVLPS X1, (R11)
-	VPSRLDQ $0x08, X1, X1
-	ADDQ    $0x08, R11
-
-one65:
-	TESTQ  $0x00000001, R10
-	JZ     stored66
-	VMOVSS X1, (R11)
-
-stored66:
-	LEAQ         (CX)(R8*1), R11
-	TESTQ        $0x00000004, R10
-	JZ           two67
-	VMOVUPS      X2, (R11)
-	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, R11
-
-two67:
-	TESTQ   $0x00000002, R10
-	JZ      one68
-	VMOVLPS X2, (R11)
-	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, R11
-
-one68:
-	TESTQ  $0x00000001, R10
-	JZ     stored69
-	VMOVSS X2, (R11)
-
-stored69:
-	LEAQ         (CX)(R8*2), R11
-	TESTQ        $0x00000004, R10
-	JZ           two70
-	VMOVUPS      X3, (R11)
-	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, R11
-
-two70:
-	TESTQ   $0x00000002, R10
-	JZ      one71
-	VMOVLPS X3, (R11)
-	VPSRLDQ $0x08, X3, X3
-	ADDQ    $0x08, R11
-
-one71:
-	TESTQ  $0x00000001, R10
-	JZ     stored72
-	VMOVSS X3, (R11)
-
-stored72:
-	LEAQ         (R9), R11
-	TESTQ        $0x00000004, R10
-	JZ           two73
-	VMOVUPS      X4, (R11)
-	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, R11
-
-two73:
-	TESTQ   $0x00000002, R10
-	JZ      one74
-	VMOVLPS X4, (R11)
-	VPSRLDQ $0x08, X4, X4
-	ADDQ    $0x08, R11
-
-one74:
-	TESTQ  $0x00000001, R10
-	JZ     stored75
-	VMOVSS X4, (R11)
-
-stored75:
-	LEAQ         (R9)(R8*1), R11
-	TESTQ        $0x00000004, R10
-	JZ           two76
-	VMOVUPS      X5, (R11)
-	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, R11
-
-two76:
-	TESTQ   $0x00000002, R10
-	JZ      one77
-	VMOVLPS X5, (R11)
-	VPSRLDQ $0x08, X5, X5
-	ADDQ    $0x08, R11
-
-one77:
-	TESTQ  $0x00000001, R10
-	JZ     stored78
-	VMOVSS X5, (R11)
-
-stored78:
-	LEAQ         (R9)(R8*2), R9
-	TESTQ        $0x00000004, R10
-	JZ           two79
-	VMOVUPS      X6, (R9)
-	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, R9
 
-two79:
-	TESTQ   $0x00000002, R10
-	JZ      one80
-	VMOVLPS X6, (R9)
-	VPSRLDQ $0x08, X6, X6
+two64:
+	TESTQ   $0x00000002, R8
+	JZ      one65
+	VMOVLPS X1, (R9)
+	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, R9
 
+one65:
+	TESTQ  $0x00000001, R8
+	JZ     stored66
+	VMOVSS X1, (R9)
+
+stored66:
+	MOVQ         n+8(FP), R8
+	LEAQ         (BX)(SI*1), R9
+	TESTQ        $0x00000004, R8
+	JZ           two67
+	VMOVUPS      X2, (R9)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, R9
+
+two67:
+	TESTQ   $0x00000002, R8
+	JZ      one68
+	VMOVLPS X2, (R9)
+	VPSRLDQ $0x08, X2, X2
+	ADDQ    $0x08, R9
+
+one68:
+	TESTQ  $0x00000001, R8
+	JZ     stored69
+	VMOVSS X2, (R9)
+
+stored69:
+	MOVQ         n+8(FP), R8
+	LEAQ         (BX)(SI*2), BX
+	TESTQ        $0x00000004, R8
+	JZ           two70
+	VMOVUPS      X3, (BX)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, BX
+
+two70:
+	TESTQ   $0x00000002, R8
+	JZ      one71
+	VMOVLPS X3, (BX)
+	VPSRLDQ $0x08, X3, X3
+	ADDQ    $0x08, BX
+
+one71:
+	TESTQ  $0x00000001, R8
+	JZ     stored72
+	VMOVSS X3, (BX)
+
+stored72:
+	MOVQ         n+8(FP), BX
+	LEAQ         (DI), R8
+	TESTQ        $0x00000004, BX
+	JZ           two73
+	VMOVUPS      X4, (R8)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, R8
+
+two73:
+	TESTQ   $0x00000002, BX
+	JZ      one74
+	VMOVLPS X4, (R8)
+	VPSRLDQ $0x08, X4, X4
+	ADDQ    $0x08, R8
+
+one74:
+	TESTQ  $0x00000001, BX
+	JZ     stored75
+	VMOVSS X4, (R8)
+
+stored75:
+	MOVQ         n+8(FP), BX
+	LEAQ         (DI)(SI*1), R8
+	TESTQ        $0x00000004, BX
+	JZ           two76
+	VMOVUPS      X5, (R8)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, R8
+
+two76:
+	TESTQ   $0x00000002, BX
+	JZ      one77
+	VMOVLPS X5, (R8)
+	VPSRLDQ $0x08, X5, X5
+	ADDQ    $0x08, R8
+
+one77:
+	TESTQ  $0x00000001, BX
+	JZ     stored78
+	VMOVSS X5, (R8)
+
+stored78:
+	MOVQ         n+8(FP), BX
+	LEAQ         (DI)(SI*2), SI
+	TESTQ        $0x00000004, BX
+	JZ           two79
+	VMOVUPS      X6, (SI)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, SI
+
+two79:
+	TESTQ   $0x00000002, BX
+	JZ      one80
+	VMOVLPS X6, (SI)
+	VPSRLDQ $0x08, X6, X6
+	ADDQ    $0x08, SI
+
 one80:
-	TESTQ  $0x00000001, R10
+	TESTQ  $0x00000001, BX
 	JZ     stored81
-	VMOVSS X6, (R9)
+	VMOVSS X6, (SI)
 
 stored81:
-	MOVQ stepTile+32(FP), R9
-	SHLQ $0x02, R9
-	ADDQ R9, AX
-	LEAQ (CX)(R8*4), CX
-	LEAQ (CX)(R8*2), CX
-	SUBQ $0x06, DX
-	JMP  narrowloop
+	MOVQ   stepTile+32(FP), BX
+	SHLQ   $0x02, BX
+	ADDQ   BX, a+24(FP)
+	MOVQ   ldc+80(FP), BX
+	IMUL3Q $0x18, BX, BX
+	ADDQ   BX, c+72(FP)
+	MOVQ   ldd+96(FP), BX
+	IMUL3Q $0x18, BX, BX
+	ADDQ   BX, d+88(FP)
+	SUBQ   $0x06, m+0(FP)
+	JMP    narrowloop
 
 narrowtail:
-	CMPQ DX, $0x01
+	CMPQ m+0(FP), $0x01
 	JEQ  narrowrows1
-	CMPQ DX, $0x02
+	CMPQ m+0(FP), $0x02
 	JEQ  narrowrows2
-	CMPQ DX, $0x03
+	CMPQ m+0(FP), $0x03
 	JEQ  narrowrows3
-	CMPQ DX, $0x04
+	CMPQ m+0(FP), $0x04
 	JEQ  narrowrows4
-	CMPQ DX, $0x05
+	CMPQ m+0(FP), $0x05
 	JEQ  narrowrows5
 	VZEROUPPER
 	RET
 
 narrowrows5:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         narrowfresh5
-	LEAQ       (CX)(R8*2), DX
-	ADDQ       R8, DX
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS (CX)(R8*1), Y0, Y2
-	VMASKMOVPS (CX)(R8*2), Y0, Y3
-	VMASKMOVPS (DX), Y0, Y4
-	VMASKMOVPS (DX)(R8*1), Y0, Y5
-	JMP        narrowstart5
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (BX)(SI*1), Y0, Y2
+	VMASKMOVPS (BX)(SI*2), Y0, Y3
+	VMASKMOVPS (DI), Y0, Y4
+	VMASKMOVPS (DI)(SI*1), Y0, Y5
+	JMP        narrowbiased5
 
 narrowfresh5:
 	VXORPS Y1, Y1, Y1
@@ -1710,146 +2288,176 @@ narrowfresh5:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 
-narrowstart5:
-	LEAQ (AX)(BX*2), DX
-	ADDQ BX, DX
-	MOVQ b+56(FP), R9
-	MOVQ k+16(FP), R10
+narrowbiased5:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowbegun5
+	VMASKMOVPS (BX), Y0, Y6
+	VADDPS     Y6, Y1, Y1
+	VADDPS     Y6, Y2, Y2
+	VADDPS     Y6, Y3, Y3
+	VADDPS     Y6, Y4, Y4
+	VADDPS     Y6, Y5, Y5
+
+narrowbegun5:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 narrowk5:
-	VMASKMOVPS   (R9), Y0, Y6
-	VBROADCASTSS (AX), Y7
+	VMASKMOVPS   (BX), Y0, Y6
+	VBROADCASTSS (DI), Y7
 	VFMADD231PS  Y6, Y7, Y1
-	VBROADCASTSS (AX)(BX*1), Y7
+	VBROADCASTSS (DI)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y2
-	VBROADCASTSS (AX)(BX*2), Y7
+	VBROADCASTSS (DI)(AX*2), Y7
 	VFMADD231PS  Y6, Y7, Y3
-	VBROADCASTSS (DX), Y7
+	VBROADCASTSS (R8), Y7
 	VFMADD231PS  Y6, Y7, Y4
-	VBROADCASTSS (DX)(BX*1), Y7
+	VBROADCASTSS (R8)(AX*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
-	ADDQ         SI, AX
-	ADDQ         SI, DX
-	ADDQ         DI, R9
-	DECQ         R10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          narrowk5
-	LEAQ         (CX)(R8*2), AX
-	ADDQ         R8, AX
-	MOVQ         n+8(FP), DX
-	LEAQ         (CX), BX
-	TESTQ        $0x00000004, DX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	MOVQ         n+8(FP), BX
+	LEAQ         (AX), SI
+	TESTQ        $0x00000004, BX
 	JZ           two82
-	VMOVUPS      X1, (BX)
+	VMOVUPS      X1, (SI)
 	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
 
 two82:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, BX
 	JZ      one83
-	VMOVLPS X1, (BX)
+	VMOVLPS X1, (SI)
 	VPSRLDQ $0x08, X1, X1
-	ADDQ    $0x08, BX
+	ADDQ    $0x08, SI
 
 one83:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, BX
 	JZ     stored84
-	VMOVSS X1, (BX)
+	VMOVSS X1, (SI)
 
 stored84:
-	LEAQ         (CX)(R8*1), BX
-	TESTQ        $0x00000004, DX
+	MOVQ         n+8(FP), BX
+	LEAQ         (AX)(CX*1), SI
+	TESTQ        $0x00000004, BX
 	JZ           two85
-	VMOVUPS      X2, (BX)
+	VMOVUPS      X2, (SI)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
 
 two85:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, BX
 	JZ      one86
-	VMOVLPS X2, (BX)
+	VMOVLPS X2, (SI)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, BX
+	ADDQ    $0x08, SI
 
 one86:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, BX
 	JZ     stored87
-	VMOVSS X2, (BX)
+	VMOVSS X2, (SI)
 
 stored87:
-	LEAQ         (CX)(R8*2), CX
-	TESTQ        $0x00000004, DX
+	MOVQ         n+8(FP), BX
+	LEAQ         (AX)(CX*2), AX
+	TESTQ        $0x00000004, BX
 	JZ           two88
-	VMOVUPS      X3, (CX)
+	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, CX
-
-two88:
-	TESTQ   $0x00000002, DX
-	JZ      one89
-	VMOVLPS X3, (CX)
-	VPSRLDQ $0x08, X3, X3
-	ADDQ    $0x08, CX
-
-one89:
-	TESTQ  $0x00000001, DX
-	JZ     stored90
-	VMOVSS X3, (CX)
-
-stored90:
-	LEAQ         (AX), CX
-	TESTQ        $0x00000004, DX
-	JZ           two91
-	VMOVUPS      X4, (CX)
-	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, CX
-
-two91:
-	TESTQ   $0x00000002, DX
-	JZ      one92
-	VMOVLPS X4, (CX)
-	VPSRLDQ $0x08, X4, X4
-	ADDQ    $0x08, CX
-
-one92:
-	TESTQ  $0x00000001, DX
-	JZ     stored93
-	VMOVSS X4, (CX)
-
-stored93:
-	LEAQ         (AX)(R8*1), AX
-	TESTQ        $0x00000004, DX
-	JZ           two94
-	VMOVUPS      X5, (AX)
-	VEXTRACTF128 $0x01, Y5, X5
 	ADDQ         $0x10, AX
 
-two94:
-	TESTQ   $0x00000002, DX
-	JZ      one95
-	VMOVLPS X5, (AX)
-	VPSRLDQ $0x08, X5, X5
+two88:
+	TESTQ   $0x00000002, BX
+	JZ      one89
+	VMOVLPS X3, (AX)
+	VPSRLDQ $0x08, X3, X3
 	ADDQ    $0x08, AX
 
+one89:
+	TESTQ  $0x00000001, BX
+	JZ     stored90
+	VMOVSS X3, (AX)
+
+stored90:
+	MOVQ         n+8(FP), AX
+	LEAQ         (DX), BX
+	TESTQ        $0x00000004, AX
+	JZ           two91
+	VMOVUPS      X4, (BX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, BX
+
+two91:
+	TESTQ   $0x00000002, AX
+	JZ      one92
+	VMOVLPS X4, (BX)
+	VPSRLDQ $0x08, X4, X4
+	ADDQ    $0x08, BX
+
+one92:
+	TESTQ  $0x00000001, AX
+	JZ     stored93
+	VMOVSS X4, (BX)
+
+stored93:
+	MOVQ         n+8(FP), AX
+	LEAQ         (DX)(CX*1), CX
+	TESTQ        $0x00000004, AX
+	JZ           two94
+	VMOVUPS      X5, (CX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, CX
+
+two94:
+	TESTQ   $0x00000002, AX
+	JZ      one95
+	VMOVLPS X5, (CX)
+	VPSRLDQ $0x08, X5, X5
+	ADDQ    $0x08, CX
+
 one95:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, AX
 	JZ     stored96
-	VMOVSS X5, (AX)
+	VMOVSS X5, (CX)
 
 stored96:
 	VZEROUPPER
 	RET
 
 narrowrows4:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         narrowfresh4
-	LEAQ       (CX)(R8*2), DX
-	ADDQ       R8, DX
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS (CX)(R8*1), Y0, Y2
-	VMASKMOVPS (CX)(R8*2), Y0, Y3
-	VMASKMOVPS (DX), Y0, Y4
-	JMP        narrowstart4
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (BX)(SI*1), Y0, Y2
+	VMASKMOVPS (BX)(SI*2), Y0, Y3
+	VMASKMOVPS (DI), Y0, Y4
+	JMP        narrowbiased4
 
 narrowfresh4:
 	VXORPS Y1, Y1, Y1
@@ -1857,318 +2465,395 @@ narrowfresh4:
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 
-narrowstart4:
-	LEAQ (AX)(BX*2), DX
-	ADDQ BX, DX
-	MOVQ b+56(FP), R9
-	MOVQ k+16(FP), R10
+narrowbiased4:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowbegun4
+	VMASKMOVPS (BX), Y0, Y5
+	VADDPS     Y5, Y1, Y1
+	VADDPS     Y5, Y2, Y2
+	VADDPS     Y5, Y3, Y3
+	VADDPS     Y5, Y4, Y4
+
+narrowbegun4:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
 
 narrowk4:
-	VMASKMOVPS   (R9), Y0, Y5
-	VBROADCASTSS (AX), Y6
+	VMASKMOVPS   (BX), Y0, Y5
+	VBROADCASTSS (DI), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (AX)(BX*1), Y6
+	VBROADCASTSS (DI)(AX*1), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (AX)(BX*2), Y6
+	VBROADCASTSS (DI)(AX*2), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (DX), Y6
+	VBROADCASTSS (R8), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         SI, AX
-	ADDQ         SI, DX
-	ADDQ         DI, R9
-	DECQ         R10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          narrowk4
-	LEAQ         (CX)(R8*2), AX
-	ADDQ         R8, AX
-	MOVQ         n+8(FP), DX
-	LEAQ         (CX), BX
-	TESTQ        $0x00000004, DX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	MOVQ         n+8(FP), BX
+	LEAQ         (AX), SI
+	TESTQ        $0x00000004, BX
 	JZ           two97
-	VMOVUPS      X1, (BX)
+	VMOVUPS      X1, (SI)
 	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
 
 two97:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, BX
 	JZ      one98
-	VMOVLPS X1, (BX)
+	VMOVLPS X1, (SI)
 	VPSRLDQ $0x08, X1, X1
-	ADDQ    $0x08, BX
+	ADDQ    $0x08, SI
 
 one98:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, BX
 	JZ     stored99
-	VMOVSS X1, (BX)
+	VMOVSS X1, (SI)
 
 stored99:
-	LEAQ         (CX)(R8*1), BX
-	TESTQ        $0x00000004, DX
+	MOVQ         n+8(FP), BX
+	LEAQ         (AX)(CX*1), SI
+	TESTQ        $0x00000004, BX
 	JZ           two100
-	VMOVUPS      X2, (BX)
+	VMOVUPS      X2, (SI)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
 
 two100:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, BX
 	JZ      one101
-	VMOVLPS X2, (BX)
+	VMOVLPS X2, (SI)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, BX
+	ADDQ    $0x08, SI
 
 one101:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, BX
 	JZ     stored102
-	VMOVSS X2, (BX)
+	VMOVSS X2, (SI)
 
 stored102:
-	LEAQ         (CX)(R8*2), CX
-	TESTQ        $0x00000004, DX
+	MOVQ         n+8(FP), BX
+	LEAQ         (AX)(CX*2), AX
+	TESTQ        $0x00000004, BX
 	JZ           two103
-	VMOVUPS      X3, (CX)
+	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, CX
-
-two103:
-	TESTQ   $0x00000002, DX
-	JZ      one104
-	VMOVLPS X3, (CX)
-	VPSRLDQ $0x08, X3, X3
-	ADDQ    $0x08, CX
-
-one104:
-	TESTQ  $0x00000001, DX
-	JZ     stored105
-	VMOVSS X3, (CX)
-
-stored105:
-	LEAQ         (AX), AX
-	TESTQ        $0x00000004, DX
-	JZ           two106
-	VMOVUPS      X4, (AX)
-	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two106:
-	TESTQ   $0x00000002, DX
-	JZ      one107
-	VMOVLPS X4, (AX)
-	VPSRLDQ $0x08, X4, X4
+two103:
+	TESTQ   $0x00000002, BX
+	JZ      one104
+	VMOVLPS X3, (AX)
+	VPSRLDQ $0x08, X3, X3
 	ADDQ    $0x08, AX
 
+one104:
+	TESTQ  $0x00000001, BX
+	JZ     stored105
+	VMOVSS X3, (AX)
+
+stored105:
+	MOVQ         n+8(FP), AX
+	LEAQ         (DX), CX
+	TESTQ        $0x00000004, AX
+	JZ           two106
+	VMOVUPS      X4, (CX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, CX
+
+two106:
+	TESTQ   $0x00000002, AX
+	JZ      one107
+	VMOVLPS X4, (CX)
+	VPSRLDQ $0x08, X4, X4
+	ADDQ    $0x08, CX
+
 one107:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, AX
 	JZ     stored108
-	VMOVSS X4, (AX)
+	VMOVSS X4, (CX)
 
 stored108:
 	VZEROUPPER
 	RET
 
 narrowrows3:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         narrowfresh3
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS (CX)(R8*1), Y0, Y2
-	VMASKMOVPS (CX)(R8*2), Y0, Y3
-	JMP        narrowstart3
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (BX)(SI*1), Y0, Y2
+	VMASKMOVPS (BX)(SI*2), Y0, Y3
+	JMP        narrowbiased3
 
 narrowfresh3:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-narrowstart3:
-	MOVQ b+56(FP), DX
-	MOVQ k+16(FP), R9
+narrowbiased3:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowbegun3
+	VMASKMOVPS (BX), Y0, Y4
+	VADDPS     Y4, Y1, Y1
+	VADDPS     Y4, Y2, Y2
+	VADDPS     Y4, Y3, Y3
+
+narrowbegun3:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
 
 narrowk3:
-	VMASKMOVPS   (DX), Y0, Y4
-	VBROADCASTSS (AX), Y5
+	VMASKMOVPS   (BX), Y0, Y4
+	VBROADCASTSS (DI), Y5
 	VFMADD231PS  Y4, Y5, Y1
-	VBROADCASTSS (AX)(BX*1), Y5
+	VBROADCASTSS (DI)(AX*1), Y5
 	VFMADD231PS  Y4, Y5, Y2
-	VBROADCASTSS (AX)(BX*2), Y5
+	VBROADCASTSS (DI)(AX*2), Y5
 	VFMADD231PS  Y4, Y5, Y3
-	ADDQ         SI, AX
-	ADDQ         DI, DX
-	DECQ         R9
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          narrowk3
-	MOVQ         n+8(FP), AX
-	LEAQ         (CX), DX
-	TESTQ        $0x00000004, AX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         n+8(FP), DX
+	LEAQ         (AX), BX
+	TESTQ        $0x00000004, DX
 	JZ           two109
-	VMOVUPS      X1, (DX)
+	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, DX
+	ADDQ         $0x10, BX
 
 two109:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one110
-	VMOVLPS X1, (DX)
+	VMOVLPS X1, (BX)
 	VPSRLDQ $0x08, X1, X1
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, BX
 
 one110:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored111
-	VMOVSS X1, (DX)
+	VMOVSS X1, (BX)
 
 stored111:
-	LEAQ         (CX)(R8*1), DX
-	TESTQ        $0x00000004, AX
+	MOVQ         n+8(FP), DX
+	LEAQ         (AX)(CX*1), BX
+	TESTQ        $0x00000004, DX
 	JZ           two112
-	VMOVUPS      X2, (DX)
+	VMOVUPS      X2, (BX)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, DX
+	ADDQ         $0x10, BX
 
 two112:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one113
-	VMOVLPS X2, (DX)
+	VMOVLPS X2, (BX)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, BX
 
 one113:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored114
-	VMOVSS X2, (DX)
+	VMOVSS X2, (BX)
 
 stored114:
-	LEAQ         (CX)(R8*2), CX
-	TESTQ        $0x00000004, AX
+	MOVQ         n+8(FP), DX
+	LEAQ         (AX)(CX*2), AX
+	TESTQ        $0x00000004, DX
 	JZ           two115
-	VMOVUPS      X3, (CX)
+	VMOVUPS      X3, (AX)
 	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, CX
+	ADDQ         $0x10, AX
 
 two115:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one116
-	VMOVLPS X3, (CX)
+	VMOVLPS X3, (AX)
 	VPSRLDQ $0x08, X3, X3
-	ADDQ    $0x08, CX
+	ADDQ    $0x08, AX
 
 one116:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored117
-	VMOVSS X3, (CX)
+	VMOVSS X3, (AX)
 
 stored117:
 	VZEROUPPER
 	RET
 
 narrowrows2:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
 	JZ         narrowfresh2
-	VMASKMOVPS (CX), Y0, Y1
-	VMASKMOVPS (CX)(R8*1), Y0, Y2
-	JMP        narrowstart2
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMASKMOVPS (BX), Y0, Y1
+	VMASKMOVPS (BX)(SI*1), Y0, Y2
+	JMP        narrowbiased2
 
 narrowfresh2:
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
 
-narrowstart2:
-	MOVQ b+56(FP), DX
-	MOVQ k+16(FP), R9
+narrowbiased2:
+	MOVQ       bias+104(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowbegun2
+	VMASKMOVPS (BX), Y0, Y3
+	VADDPS     Y3, Y1, Y1
+	VADDPS     Y3, Y2, Y2
+
+narrowbegun2:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
 
 narrowk2:
-	VMASKMOVPS   (DX), Y0, Y3
-	VBROADCASTSS (AX), Y4
+	VMASKMOVPS   (BX), Y0, Y3
+	VBROADCASTSS (DI), Y4
 	VFMADD231PS  Y3, Y4, Y1
-	VBROADCASTSS (AX)(BX*1), Y4
+	VBROADCASTSS (DI)(AX*1), Y4
 	VFMADD231PS  Y3, Y4, Y2
-	ADDQ         SI, AX
-	ADDQ         DI, DX
-	DECQ         R9
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
 	JNZ          narrowk2
-	MOVQ         n+8(FP), AX
-	LEAQ         (CX), DX
-	TESTQ        $0x00000004, AX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         n+8(FP), DX
+	LEAQ         (AX), BX
+	TESTQ        $0x00000004, DX
 	JZ           two118
-	VMOVUPS      X1, (DX)
+	VMOVUPS      X1, (BX)
 	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, DX
+	ADDQ         $0x10, BX
 
 two118:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one119
-	VMOVLPS X1, (DX)
+	VMOVLPS X1, (BX)
 	VPSRLDQ $0x08, X1, X1
-	ADDQ    $0x08, DX
+	ADDQ    $0x08, BX
 
 one119:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored120
-	VMOVSS X1, (DX)
+	VMOVSS X1, (BX)
 
 stored120:
-	LEAQ         (CX)(R8*1), CX
-	TESTQ        $0x00000004, AX
+	MOVQ         n+8(FP), DX
+	LEAQ         (AX)(CX*1), AX
+	TESTQ        $0x00000004, DX
 	JZ           two121
-	VMOVUPS      X2, (CX)
+	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, CX
+	ADDQ         $0x10, AX
 
 two121:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, DX
 	JZ      one122
-	VMOVLPS X2, (CX)
+	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, CX
+	ADDQ    $0x08, AX
 
 one122:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, DX
 	JZ     stored123
-	VMOVSS X2, (CX)
+	VMOVSS X2, (AX)
 
 stored123:
 	VZEROUPPER
 	RET
 
 narrowrows1:
-	MOVB       add+88(FP), DL
-	TESTB      DL, DL
+	MOVQ       c+72(FP), AX
+	MOVQ       ldc+80(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (AX)
+	MOVQ       d+88(FP), AX
+	TESTQ      AX, AX
 	JZ         narrowfresh1
-	VMASKMOVPS (CX), Y0, Y1
-	JMP        narrowstart1
+	MOVQ       ldd+96(FP), BX
+	SHLQ       $0x02, BX
+	VMASKMOVPS (AX), Y0, Y1
+	JMP        narrowbiased1
 
 narrowfresh1:
 	VXORPS Y1, Y1, Y1
 
-narrowstart1:
-	MOVQ b+56(FP), DX
+narrowbiased1:
+	MOVQ       bias+104(FP), AX
+	TESTQ      AX, AX
+	JZ         narrowbegun1
+	VMASKMOVPS (AX), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+
+narrowbegun1:
+	MOVQ b+56(FP), AX
 	MOVQ k+16(FP), BX
+	MOVQ a+24(FP), SI
 
 narrowk1:
-	VMASKMOVPS   (DX), Y0, Y2
-	VBROADCASTSS (AX), Y3
+	VMASKMOVPS   (AX), Y0, Y2
+	VBROADCASTSS (SI), Y3
 	VFMADD231PS  Y2, Y3, Y1
-	ADDQ         SI, AX
-	ADDQ         DI, DX
+	ADDQ         CX, SI
+	ADDQ         DX, AX
 	DECQ         BX
 	JNZ          narrowk1
-	MOVQ         n+8(FP), AX
-	LEAQ         (CX), CX
-	TESTQ        $0x00000004, AX
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         n+8(FP), CX
+	LEAQ         (AX), AX
+	TESTQ        $0x00000004, CX
 	JZ           two124
-	VMOVUPS      X1, (CX)
+	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, CX
+	ADDQ         $0x10, AX
 
 two124:
-	TESTQ   $0x00000002, AX
+	TESTQ   $0x00000002, CX
 	JZ      one125
-	VMOVLPS X1, (CX)
+	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
-	ADDQ    $0x08, CX
+	ADDQ    $0x08, AX
 
 one125:
-	TESTQ  $0x00000001, AX
+	TESTQ  $0x00000001, CX
 	JZ     stored126
-	VMOVSS X1, (CX)
+	VMOVSS X1, (AX)
 
 stored126:
 	VZEROUPPER
@@ -2192,9 +2877,9 @@ DATA tailMaskgemm<>+56(SB)/4, $0x00000000
 DATA tailMaskgemm<>+60(SB)/4, $0x00000000
 GLOBL tailMaskgemm<>(SB), RODATA|NOPTR, $64
 
-// func pack8AVX2(dst *float32, b *float32, ldb int, rows int, k int)
+// func packRowsAVX2(dst *float32, b *float32, ldb int, rows int, k int)
 // Requires: AVX
-TEXT ·pack8AVX2(SB), NOSPLIT, $0-40
+TEXT ·packRowsAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ b+8(FP), CX
 	MOVQ ldb+16(FP), DX
@@ -2492,38 +3177,6241 @@ walked128:
 	VZEROUPPER
 	RET
 
-// func pack16AVX2(dst *float32, b *float32, ldb int, k int)
-// Requires: AVX, MMX+
-TEXT ·pack16AVX2(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ b+8(FP), CX
-	MOVQ ldb+16(FP), DX
-	SHLQ $0x02, DX
-	MOVQ k+24(FP), BX
-	MOVQ DX, SI
-	SHLQ $0x04, SI
-	ADDQ CX, SI
-
-loop:
-	VMOVUPS    (CX), Y0
-	VMOVUPS    32(CX), Y1
-	PREFETCHT0 (SI)
-	VMOVUPS    Y0, (AX)
-	VMOVUPS    Y1, 32(AX)
-	ADDQ       DX, CX
-	ADDQ       DX, SI
-	ADDQ       $0x40, AX
-	DECQ       BX
-	JNZ        loop
-	VZEROUPPER
-	RET
-
 // func packTileAVX2(dst *float32, a *float32, lda int, rows int, k int)
 // Requires: AVX
 TEXT ·packTileAVX2(SB), NOSPLIT, $0-40
+	MOVQ rows+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	MOVQ k+32(FP), SI
+	LEAQ (DX)(BX*2), DI
+	ADDQ BX, DI
+	LEAQ (DI)(BX*2), R8
+	ADDQ BX, R8
+	CMPQ AX, $0x08
+	JNE  some138
+
+block140:
+	CMPQ       SI, $0x08
+	JLT        columns141
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (DX)(BX*1), Y1
+	VMOVUPS    (DX)(BX*2), Y2
+	VMOVUPS    (DI), Y3
+	VMOVUPS    (DI)(BX*1), Y4
+	VMOVUPS    (DI)(BX*2), Y5
+	VMOVUPS    (R8), Y6
+	VMOVUPS    (R8)(BX*1), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (CX)
+	VMOVUPS    Y7, 24(CX)
+	VMOVUPS    Y3, 48(CX)
+	VMOVUPS    Y8, 72(CX)
+	VMOVUPS    Y2, 96(CX)
+	VMOVUPS    Y1, 120(CX)
+	VMOVUPS    Y5, 144(CX)
+	VMOVUPS    Y0, 168(CX)
+	ADDQ       $0x000000c0, CX
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, SI
+	JMP        block140
+
+columns141:
+	TESTQ SI, SI
+	JZ    walked139
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), AX
+	MOVQ       SI, R9
+	SHLQ       $0x02, R9
+	SUBQ       R9, AX
+	VMOVUPS    (AX), Y0
+	VMASKMOVPS (DX), Y0, Y1
+	VMASKMOVPS (DX)(BX*1), Y0, Y2
+	VMASKMOVPS (DX)(BX*2), Y0, Y3
+	VMASKMOVPS (DI), Y0, Y4
+	VMASKMOVPS (DI)(BX*1), Y0, Y5
+	VMASKMOVPS (DI)(BX*2), Y0, Y6
+	VMASKMOVPS (R8), Y0, Y7
+	VMASKMOVPS (R8)(BX*1), Y0, Y0
+	VUNPCKLPS  Y2, Y1, Y8
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y0, Y7, Y6
+	VUNPCKHPS  Y0, Y7, Y0
+	VSHUFPS    $0x44, Y2, Y8, Y7
+	VSHUFPS    $0xee, Y2, Y8, Y2
+	VSHUFPS    $0x44, Y3, Y1, Y8
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y0, Y5, Y6
+	VSHUFPS    $0xee, Y0, Y5, Y0
+	VPERM2F128 $0x20, Y3, Y7, Y5
+	VPERM2F128 $0x31, Y3, Y7, Y3
+	VPERM2F128 $0x20, Y4, Y2, Y7
+	VPERM2F128 $0x31, Y4, Y2, Y2
+	VPERM2F128 $0x20, Y6, Y8, Y4
+	VPERM2F128 $0x31, Y6, Y8, Y6
+	VPERM2F128 $0x20, Y0, Y1, Y8
+	VPERM2F128 $0x31, Y0, Y1, Y0
+	VMOVUPS    Y5, (CX)
+	CMPQ       SI, $0x01
+	JLE        walked139
+	VMOVUPS    Y7, 24(CX)
+	CMPQ       SI, $0x02
+	JLE        walked139
+	VMOVUPS    Y4, 48(CX)
+	CMPQ       SI, $0x03
+	JLE        walked139
+	VMOVUPS    Y8, 72(CX)
+	CMPQ       SI, $0x04
+	JLE        walked139
+	VMOVUPS    Y3, 96(CX)
+	CMPQ       SI, $0x05
+	JLE        walked139
+	VMOVUPS    Y2, 120(CX)
+	CMPQ       SI, $0x06
+	JLE        walked139
+	VMOVUPS    Y6, 144(CX)
+	CMPQ       SI, $0x07
+	JLE        walked139
+	VMOVUPS    Y0, 168(CX)
+	JMP        walked139
+
+some138:
+block144:
+	CMPQ    SI, $0x08
+	JLT     columns145
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VMOVUPS (DX), Y0
+	CMPQ    AX, $0x01
+	JLE     loaded146
+	VMOVUPS (DX)(BX*1), Y1
+	CMPQ    AX, $0x02
+	JLE     loaded146
+	VMOVUPS (DX)(BX*2), Y2
+	CMPQ    AX, $0x03
+	JLE     loaded146
+	VMOVUPS (DI), Y3
+	CMPQ    AX, $0x04
+	JLE     loaded146
+	VMOVUPS (DI)(BX*1), Y4
+	CMPQ    AX, $0x05
+	JLE     loaded146
+	VMOVUPS (DI)(BX*2), Y5
+	CMPQ    AX, $0x06
+	JLE     loaded146
+	VMOVUPS (R8), Y6
+	CMPQ    AX, $0x07
+	JLE     loaded146
+	VMOVUPS (R8)(BX*1), Y7
+
+loaded146:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (CX)
+	VMOVUPS    Y7, 24(CX)
+	VMOVUPS    Y3, 48(CX)
+	VMOVUPS    Y8, 72(CX)
+	VMOVUPS    Y2, 96(CX)
+	VMOVUPS    Y1, 120(CX)
+	VMOVUPS    Y5, 144(CX)
+	VMOVUPS    Y0, 168(CX)
+	ADDQ       $0x000000c0, CX
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, SI
+	JMP        block144
+
+columns145:
+	TESTQ SI, SI
+	JZ    walked139
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), R9
+	MOVQ       SI, R10
+	SHLQ       $0x02, R10
+	SUBQ       R10, R9
+	VMOVUPS    (R9), Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VMASKMOVPS (DX), Y0, Y1
+	CMPQ       AX, $0x01
+	JLE        loaded147
+	VMASKMOVPS (DX)(BX*1), Y0, Y2
+	CMPQ       AX, $0x02
+	JLE        loaded147
+	VMASKMOVPS (DX)(BX*2), Y0, Y3
+	CMPQ       AX, $0x03
+	JLE        loaded147
+	VMASKMOVPS (DI), Y0, Y4
+	CMPQ       AX, $0x04
+	JLE        loaded147
+	VMASKMOVPS (DI)(BX*1), Y0, Y5
+	CMPQ       AX, $0x05
+	JLE        loaded147
+	VMASKMOVPS (DI)(BX*2), Y0, Y6
+	CMPQ       AX, $0x06
+	JLE        loaded147
+	VMASKMOVPS (R8), Y0, Y7
+	CMPQ       AX, $0x07
+	JLE        loaded147
+	VMASKMOVPS (R8)(BX*1), Y0, Y8
+
+loaded147:
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y8, Y7, Y6
+	VUNPCKHPS  Y8, Y7, Y7
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y3, Y1, Y2
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y7, Y5, Y6
+	VSHUFPS    $0xee, Y7, Y5, Y5
+	VPERM2F128 $0x20, Y3, Y8, Y7
+	VPERM2F128 $0x31, Y3, Y8, Y3
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y4
+	VPERM2F128 $0x31, Y6, Y2, Y2
+	VPERM2F128 $0x20, Y5, Y1, Y6
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VMOVUPS    Y7, (CX)
+	CMPQ       SI, $0x01
+	JLE        walked139
+	VMOVUPS    Y8, 24(CX)
+	CMPQ       SI, $0x02
+	JLE        walked139
+	VMOVUPS    Y4, 48(CX)
+	CMPQ       SI, $0x03
+	JLE        walked139
+	VMOVUPS    Y6, 72(CX)
+	CMPQ       SI, $0x04
+	JLE        walked139
+	VMOVUPS    Y3, 96(CX)
+	CMPQ       SI, $0x05
+	JLE        walked139
+	VMOVUPS    Y0, 120(CX)
+	CMPQ       SI, $0x06
+	JLE        walked139
+	VMOVUPS    Y2, 144(CX)
+	CMPQ       SI, $0x07
+	JLE        walked139
+	VMOVUPS    Y1, 168(CX)
+
+walked139:
+	VZEROUPPER
+	RET
+
+// func packTransposedAVX2(dst *float32, step int, x *float32, ld int, n int, k int)
+// Requires: AVX, CMOV, MMX+
+TEXT ·packTransposedAVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ lda+16(FP), DX
+	MOVQ step+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ x+16(FP), DX
+	MOVQ ld+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ k+40(FP), SI
+	MOVQ n+32(FP), R10
+	MOVQ R10, DI
+
+reduce:
+	CMPQ DI, $0x06
+	JLE  reduced
+	SUBQ $0x06, DI
+	JMP  reduce
+
+reduced:
+	SUBQ    $0x00, DI
+	MOVQ    $0x00000000, R8
+	CMPQ    DI, R8
+	CMOVQLT R8, DI
+	MOVQ    $0x00000008, R8
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+
+	// A window on eight ones and eight zeros
+	LEAQ    tailMaskgemm<>+32(SB), R8
+	SHLQ    $0x02, DI
+	SUBQ    DI, R8
+	VMOVUPS (R8), Y0
+	MOVQ    $0x00000006, DI
+
+	// A window on eight ones and eight zeros
+	LEAQ    tailMaskgemm<>+32(SB), R8
+	SHLQ    $0x02, DI
+	SUBQ    DI, R8
+	VMOVUPS (R8), Y1
+
+row:
+	MOVQ AX, DI
+	MOVQ DX, R8
+	MOVQ R10, R9
+
+run:
+	CMPQ       R9, $0x06
+	JLE        last
+	PREFETCHT0 2048(R8)
+	VMASKMOVPS (R8), Y1, Y2
+	VMOVUPS    Y2, (DI)
+	ADDQ       $0x00000018, R8
+	ADDQ       CX, DI
+	SUBQ       $0x06, R9
+	JMP        run
+
+last:
+	PREFETCHT0 2048(R8)
+	VMASKMOVPS (R8), Y0, Y2
+	VMOVUPS    Y2, (DI)
+	ADDQ       BX, DX
+	ADDQ       $0x00000018, AX
+	DECQ       SI
+	JNZ        row
+	VZEROUPPER
+	RET
+
+// func packColumnsAVX2(dst *float32, step int, x *float32, ld int, n int, k int)
+// Requires: AVX, CMOV, MMX+
+TEXT ·packColumnsAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ step+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ x+16(FP), DX
+	MOVQ ld+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ k+40(FP), SI
+	MOVQ n+32(FP), R10
+	MOVQ R10, DI
+
+reduce:
+	CMPQ DI, $0x10
+	JLE  reduced
+	SUBQ $0x10, DI
+	JMP  reduce
+
+reduced:
+	MOVQ    DI, R8
+	SUBQ    $0x00, R8
+	MOVQ    $0x00000000, R9
+	CMPQ    R8, R9
+	CMOVQLT R9, R8
+	MOVQ    $0x00000008, R9
+	CMPQ    R8, R9
+	CMOVQGT R9, R8
+
+	// A window on eight ones and eight zeros
+	LEAQ    tailMaskgemm<>+32(SB), R9
+	SHLQ    $0x02, R8
+	SUBQ    R8, R9
+	VMOVUPS (R9), Y0
+	SUBQ    $0x08, DI
+	MOVQ    $0x00000000, R8
+	CMPQ    DI, R8
+	CMOVQLT R8, DI
+	MOVQ    $0x00000008, R8
+	CMPQ    DI, R8
+	CMOVQGT R8, DI
+
+	// A window on eight ones and eight zeros
+	LEAQ    tailMaskgemm<>+32(SB), R8
+	SHLQ    $0x02, DI
+	SUBQ    DI, R8
+	VMOVUPS (R8), Y1
+
+row:
+	MOVQ AX, DI
+	MOVQ DX, R8
+	MOVQ R10, R9
+
+run:
+	CMPQ       R9, $0x10
+	JLE        last
+	PREFETCHT0 2048(R8)
+	VMOVUPS    (R8), Y2
+	VMOVUPS    Y2, (DI)
+	PREFETCHT0 2080(R8)
+	VMOVUPS    32(R8), Y2
+	VMOVUPS    Y2, 32(DI)
+	ADDQ       $0x00000040, R8
+	ADDQ       CX, DI
+	SUBQ       $0x10, R9
+	JMP        run
+
+last:
+	PREFETCHT0 2048(R8)
+	VMASKMOVPS (R8), Y0, Y2
+	VMOVUPS    Y2, (DI)
+	PREFETCHT0 2080(R8)
+	VMASKMOVPS 32(R8), Y1, Y2
+	VMOVUPS    Y2, 32(DI)
+	ADDQ       BX, DX
+	ADDQ       $0x00000040, AX
+	DECQ       SI
+	JNZ        row
+	VZEROUPPER
+	RET
+
+// func peakAVX2(n int)
+// Requires: AVX, FMA3
+TEXT ·peakAVX2(SB), NOSPLIT, $0-8
+	MOVQ   n+0(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+
+loop:
+	VFMADD231PS Y0, Y0, Y1
+	VFMADD231PS Y0, Y0, Y2
+	VFMADD231PS Y0, Y0, Y3
+	VFMADD231PS Y0, Y0, Y4
+	VFMADD231PS Y0, Y0, Y5
+	VFMADD231PS Y0, Y0, Y6
+	VFMADD231PS Y0, Y0, Y7
+	VFMADD231PS Y0, Y0, Y8
+	VFMADD231PS Y0, Y0, Y9
+	VFMADD231PS Y0, Y0, Y10
+	VFMADD231PS Y0, Y0, Y11
+	VFMADD231PS Y0, Y0, Y12
+	DECQ        AX
+	JNZ         loop
+	VZEROUPPER
+	RET
+
+// func gemmPanelAVX512(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, d *float32, ldd int, bias *float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·gemmPanelAVX512(SB), NOSPLIT, $0-112
+	MOVQ n+8(FP), AX
+	CMPQ AX, $0x20
+	JEQ  full
+	CMPQ AX, $0x10
+	JGT  wide
+	JEQ  half
+	JMP  narrow
+
+full:
+	MOVQ stepRow+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ stepK+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldb+64(FP), DX
+	SHLQ $0x02, DX
+
+fullloop:
+	CMPQ       m+0(FP), $0x0c
+	JLT        fulltail
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 64(R9)(SI*1)
+	PREFETCHT0 (R9)(SI*2)
+	PREFETCHT0 64(R9)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh12
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS    64(DI)(SI*1), Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS    64(DI)(SI*2), Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS    64(R8), Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS    64(R8)(SI*1), Z15
+	VMOVUPS    (R8)(SI*2), Z16
+	VMOVUPS    64(R8)(SI*2), Z17
+	VMOVUPS    (R9), Z18
+	VMOVUPS    64(R9), Z19
+	VMOVUPS    (R9)(SI*1), Z20
+	VMOVUPS    64(R9)(SI*1), Z21
+	VMOVUPS    (R9)(SI*2), Z22
+	VMOVUPS    64(R9)(SI*2), Z23
+	JMP        fullbiased12
+
+fullfresh12:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+
+fullbiased12:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun12
+	VMOVUPS (BX), Z24
+	VADDPS  Z24, Z0, Z0
+	VADDPS  Z24, Z2, Z2
+	VADDPS  Z24, Z4, Z4
+	VADDPS  Z24, Z6, Z6
+	VADDPS  Z24, Z8, Z8
+	VADDPS  Z24, Z10, Z10
+	VADDPS  Z24, Z12, Z12
+	VADDPS  Z24, Z14, Z14
+	VADDPS  Z24, Z16, Z16
+	VADDPS  Z24, Z18, Z18
+	VADDPS  Z24, Z20, Z20
+	VADDPS  Z24, Z22, Z22
+	VMOVUPS 64(BX), Z24
+	VADDPS  Z24, Z1, Z1
+	VADDPS  Z24, Z3, Z3
+	VADDPS  Z24, Z5, Z5
+	VADDPS  Z24, Z7, Z7
+	VADDPS  Z24, Z9, Z9
+	VADDPS  Z24, Z11, Z11
+	VADDPS  Z24, Z13, Z13
+	VADDPS  Z24, Z15, Z15
+	VADDPS  Z24, Z17, Z17
+	VADDPS  Z24, Z19, Z19
+	VADDPS  Z24, Z21, Z21
+	VADDPS  Z24, Z23, Z23
+
+fullbegun12:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+fullk12:
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R9)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R9)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R10)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R10)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk12
+	MOVQ         c+72(FP), BX
+	MOVQ         ldc+80(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	LEAQ         (DI)(SI*2), R8
+	ADDQ         SI, R8
+	LEAQ         (R8)(SI*2), R9
+	ADDQ         SI, R9
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	VMOVUPS      Z2, (BX)(SI*1)
+	VMOVUPS      Z3, 64(BX)(SI*1)
+	VMOVUPS      Z4, (BX)(SI*2)
+	VMOVUPS      Z5, 64(BX)(SI*2)
+	VMOVUPS      Z6, (DI)
+	VMOVUPS      Z7, 64(DI)
+	VMOVUPS      Z8, (DI)(SI*1)
+	VMOVUPS      Z9, 64(DI)(SI*1)
+	VMOVUPS      Z10, (DI)(SI*2)
+	VMOVUPS      Z11, 64(DI)(SI*2)
+	VMOVUPS      Z12, (R8)
+	VMOVUPS      Z13, 64(R8)
+	VMOVUPS      Z14, (R8)(SI*1)
+	VMOVUPS      Z15, 64(R8)(SI*1)
+	VMOVUPS      Z16, (R8)(SI*2)
+	VMOVUPS      Z17, 64(R8)(SI*2)
+	VMOVUPS      Z18, (R9)
+	VMOVUPS      Z19, 64(R9)
+	VMOVUPS      Z20, (R9)(SI*1)
+	VMOVUPS      Z21, 64(R9)(SI*1)
+	VMOVUPS      Z22, (R9)(SI*2)
+	VMOVUPS      Z23, 64(R9)(SI*2)
+	MOVQ         stepTile+32(FP), BX
+	SHLQ         $0x02, BX
+	ADDQ         BX, a+24(FP)
+	MOVQ         ldc+80(FP), BX
+	IMUL3Q       $0x30, BX, BX
+	ADDQ         BX, c+72(FP)
+	MOVQ         ldd+96(FP), BX
+	IMUL3Q       $0x30, BX, BX
+	ADDQ         BX, d+88(FP)
+	SUBQ         $0x0c, m+0(FP)
+	JMP          fullloop
+
+fulltail:
+	CMPQ m+0(FP), $0x01
+	JEQ  fullrows1
+	CMPQ m+0(FP), $0x02
+	JEQ  fullrows2
+	CMPQ m+0(FP), $0x03
+	JEQ  fullrows3
+	CMPQ m+0(FP), $0x04
+	JEQ  fullrows4
+	CMPQ m+0(FP), $0x05
+	JEQ  fullrows5
+	CMPQ m+0(FP), $0x06
+	JEQ  fullrows6
+	CMPQ m+0(FP), $0x07
+	JEQ  fullrows7
+	CMPQ m+0(FP), $0x08
+	JEQ  fullrows8
+	CMPQ m+0(FP), $0x09
+	JEQ  fullrows9
+	CMPQ m+0(FP), $0x0a
+	JEQ  fullrows10
+	CMPQ m+0(FP), $0x0b
+	JEQ  fullrows11
+	VZEROUPPER
+	RET
+
+fullrows11:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 64(R9)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh11
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS    64(DI)(SI*1), Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS    64(DI)(SI*2), Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS    64(R8), Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS    64(R8)(SI*1), Z15
+	VMOVUPS    (R8)(SI*2), Z16
+	VMOVUPS    64(R8)(SI*2), Z17
+	VMOVUPS    (R9), Z18
+	VMOVUPS    64(R9), Z19
+	VMOVUPS    (R9)(SI*1), Z20
+	VMOVUPS    64(R9)(SI*1), Z21
+	JMP        fullbiased11
+
+fullfresh11:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+
+fullbiased11:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun11
+	VMOVUPS (BX), Z22
+	VADDPS  Z22, Z0, Z0
+	VADDPS  Z22, Z2, Z2
+	VADDPS  Z22, Z4, Z4
+	VADDPS  Z22, Z6, Z6
+	VADDPS  Z22, Z8, Z8
+	VADDPS  Z22, Z10, Z10
+	VADDPS  Z22, Z12, Z12
+	VADDPS  Z22, Z14, Z14
+	VADDPS  Z22, Z16, Z16
+	VADDPS  Z22, Z18, Z18
+	VADDPS  Z22, Z20, Z20
+	VMOVUPS 64(BX), Z22
+	VADDPS  Z22, Z1, Z1
+	VADDPS  Z22, Z3, Z3
+	VADDPS  Z22, Z5, Z5
+	VADDPS  Z22, Z7, Z7
+	VADDPS  Z22, Z9, Z9
+	VADDPS  Z22, Z11, Z11
+	VADDPS  Z22, Z13, Z13
+	VADDPS  Z22, Z15, Z15
+	VADDPS  Z22, Z17, Z17
+	VADDPS  Z22, Z19, Z19
+	VADDPS  Z22, Z21, Z21
+
+fullbegun11:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+fullk11:
+	VMOVUPS      (BX), Z22
+	VMOVUPS      64(BX), Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R8), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R8)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R9), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R9)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R9)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R10)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk11
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	LEAQ         (BX)(CX*2), SI
+	ADDQ         CX, SI
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, (BX)(CX*1)
+	VMOVUPS      Z15, 64(BX)(CX*1)
+	VMOVUPS      Z16, (BX)(CX*2)
+	VMOVUPS      Z17, 64(BX)(CX*2)
+	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z19, 64(SI)
+	VMOVUPS      Z20, (SI)(CX*1)
+	VMOVUPS      Z21, 64(SI)(CX*1)
+	VZEROUPPER
+	RET
+
+fullrows10:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh10
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS    64(DI)(SI*1), Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS    64(DI)(SI*2), Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS    64(R8), Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS    64(R8)(SI*1), Z15
+	VMOVUPS    (R8)(SI*2), Z16
+	VMOVUPS    64(R8)(SI*2), Z17
+	VMOVUPS    (R9), Z18
+	VMOVUPS    64(R9), Z19
+	JMP        fullbiased10
+
+fullfresh10:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+
+fullbiased10:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun10
+	VMOVUPS (BX), Z20
+	VADDPS  Z20, Z0, Z0
+	VADDPS  Z20, Z2, Z2
+	VADDPS  Z20, Z4, Z4
+	VADDPS  Z20, Z6, Z6
+	VADDPS  Z20, Z8, Z8
+	VADDPS  Z20, Z10, Z10
+	VADDPS  Z20, Z12, Z12
+	VADDPS  Z20, Z14, Z14
+	VADDPS  Z20, Z16, Z16
+	VADDPS  Z20, Z18, Z18
+	VMOVUPS 64(BX), Z20
+	VADDPS  Z20, Z1, Z1
+	VADDPS  Z20, Z3, Z3
+	VADDPS  Z20, Z5, Z5
+	VADDPS  Z20, Z7, Z7
+	VADDPS  Z20, Z9, Z9
+	VADDPS  Z20, Z11, Z11
+	VADDPS  Z20, Z13, Z13
+	VADDPS  Z20, Z15, Z15
+	VADDPS  Z20, Z17, Z17
+	VADDPS  Z20, Z19, Z19
+
+fullbegun10:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+fullk10:
+	VMOVUPS      (BX), Z20
+	VMOVUPS      64(BX), Z21
+	VBROADCASTSS (DI), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R8), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R8)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R8)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R9)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R9)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk10
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	LEAQ         (BX)(CX*2), SI
+	ADDQ         CX, SI
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, (BX)(CX*1)
+	VMOVUPS      Z15, 64(BX)(CX*1)
+	VMOVUPS      Z16, (BX)(CX*2)
+	VMOVUPS      Z17, 64(BX)(CX*2)
+	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z19, 64(SI)
+	VZEROUPPER
+	RET
+
+fullrows9:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh9
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS    64(DI)(SI*1), Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS    64(DI)(SI*2), Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS    64(R8), Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS    64(R8)(SI*1), Z15
+	VMOVUPS    (R8)(SI*2), Z16
+	VMOVUPS    64(R8)(SI*2), Z17
+	JMP        fullbiased9
+
+fullfresh9:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+
+fullbiased9:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun9
+	VMOVUPS (BX), Z18
+	VADDPS  Z18, Z0, Z0
+	VADDPS  Z18, Z2, Z2
+	VADDPS  Z18, Z4, Z4
+	VADDPS  Z18, Z6, Z6
+	VADDPS  Z18, Z8, Z8
+	VADDPS  Z18, Z10, Z10
+	VADDPS  Z18, Z12, Z12
+	VADDPS  Z18, Z14, Z14
+	VADDPS  Z18, Z16, Z16
+	VMOVUPS 64(BX), Z18
+	VADDPS  Z18, Z1, Z1
+	VADDPS  Z18, Z3, Z3
+	VADDPS  Z18, Z5, Z5
+	VADDPS  Z18, Z7, Z7
+	VADDPS  Z18, Z9, Z9
+	VADDPS  Z18, Z11, Z11
+	VADDPS  Z18, Z13, Z13
+	VADDPS  Z18, Z15, Z15
+	VADDPS  Z18, Z17, Z17
+
+fullbegun9:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+fullk9:
+	VMOVUPS      (BX), Z18
+	VMOVUPS      64(BX), Z19
+	VBROADCASTSS (DI), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R8), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R8)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R8)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R9), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R9)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R9)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk9
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, (BX)(CX*1)
+	VMOVUPS      Z15, 64(BX)(CX*1)
+	VMOVUPS      Z16, (BX)(CX*2)
+	VMOVUPS      Z17, 64(BX)(CX*2)
+	VZEROUPPER
+	RET
+
+fullrows8:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh8
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS    64(DI)(SI*1), Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS    64(DI)(SI*2), Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS    64(R8), Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS    64(R8)(SI*1), Z15
+	JMP        fullbiased8
+
+fullfresh8:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+
+fullbiased8:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun8
+	VMOVUPS (BX), Z16
+	VADDPS  Z16, Z0, Z0
+	VADDPS  Z16, Z2, Z2
+	VADDPS  Z16, Z4, Z4
+	VADDPS  Z16, Z6, Z6
+	VADDPS  Z16, Z8, Z8
+	VADDPS  Z16, Z10, Z10
+	VADDPS  Z16, Z12, Z12
+	VADDPS  Z16, Z14, Z14
+	VMOVUPS 64(BX), Z16
+	VADDPS  Z16, Z1, Z1
+	VADDPS  Z16, Z3, Z3
+	VADDPS  Z16, Z5, Z5
+	VADDPS  Z16, Z7, Z7
+	VADDPS  Z16, Z9, Z9
+	VADDPS  Z16, Z11, Z11
+	VADDPS  Z16, Z13, Z13
+	VADDPS  Z16, Z15, Z15
+
+fullbegun8:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+fullk8:
+	VMOVUPS      (BX), Z16
+	VMOVUPS      64(BX), Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (DI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R8), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R8)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R8)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R9)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk8
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VMOVUPS      Z14, (BX)(CX*1)
+	VMOVUPS      Z15, 64(BX)(CX*1)
+	VZEROUPPER
+	RET
+
+fullrows7:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh7
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS    64(DI)(SI*1), Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS    64(DI)(SI*2), Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS    64(R8), Z13
+	JMP        fullbiased7
+
+fullfresh7:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+
+fullbiased7:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun7
+	VMOVUPS (BX), Z14
+	VADDPS  Z14, Z0, Z0
+	VADDPS  Z14, Z2, Z2
+	VADDPS  Z14, Z4, Z4
+	VADDPS  Z14, Z6, Z6
+	VADDPS  Z14, Z8, Z8
+	VADDPS  Z14, Z10, Z10
+	VADDPS  Z14, Z12, Z12
+	VMOVUPS 64(BX), Z14
+	VADDPS  Z14, Z1, Z1
+	VADDPS  Z14, Z3, Z3
+	VADDPS  Z14, Z5, Z5
+	VADDPS  Z14, Z7, Z7
+	VADDPS  Z14, Z9, Z9
+	VADDPS  Z14, Z11, Z11
+	VADDPS  Z14, Z13, Z13
+
+fullbegun7:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+fullk7:
+	VMOVUPS      (BX), Z14
+	VMOVUPS      64(BX), Z15
+	VBROADCASTSS (DI), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS (DI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (DI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS (R8), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (R8)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS (R8)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk7
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	VZEROUPPER
+	RET
+
+fullrows6:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh6
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS    64(DI)(SI*1), Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS    64(DI)(SI*2), Z11
+	JMP        fullbiased6
+
+fullfresh6:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+
+fullbiased6:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun6
+	VMOVUPS (BX), Z12
+	VADDPS  Z12, Z0, Z0
+	VADDPS  Z12, Z2, Z2
+	VADDPS  Z12, Z4, Z4
+	VADDPS  Z12, Z6, Z6
+	VADDPS  Z12, Z8, Z8
+	VADDPS  Z12, Z10, Z10
+	VMOVUPS 64(BX), Z12
+	VADDPS  Z12, Z1, Z1
+	VADDPS  Z12, Z3, Z3
+	VADDPS  Z12, Z5, Z5
+	VADDPS  Z12, Z7, Z7
+	VADDPS  Z12, Z9, Z9
+	VADDPS  Z12, Z11, Z11
+
+fullbegun6:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+fullk6:
+	VMOVUPS      (BX), Z12
+	VMOVUPS      64(BX), Z13
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (DI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (DI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R8)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R8)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk6
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, 64(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+fullrows5:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh5
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS    64(DI)(SI*1), Z9
+	JMP        fullbiased5
+
+fullfresh5:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+
+fullbiased5:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun5
+	VMOVUPS (BX), Z10
+	VADDPS  Z10, Z0, Z0
+	VADDPS  Z10, Z2, Z2
+	VADDPS  Z10, Z4, Z4
+	VADDPS  Z10, Z6, Z6
+	VADDPS  Z10, Z8, Z8
+	VMOVUPS 64(BX), Z10
+	VADDPS  Z10, Z1, Z1
+	VADDPS  Z10, Z3, Z3
+	VADDPS  Z10, Z5, Z5
+	VADDPS  Z10, Z7, Z7
+	VADDPS  Z10, Z9, Z9
+
+fullbegun5:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+fullk5:
+	VMOVUPS      (BX), Z10
+	VMOVUPS      64(BX), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R8)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk5
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, 64(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+fullrows4:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh4
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS    64(DI), Z7
+	JMP        fullbiased4
+
+fullfresh4:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+
+fullbiased4:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun4
+	VMOVUPS (BX), Z8
+	VADDPS  Z8, Z0, Z0
+	VADDPS  Z8, Z2, Z2
+	VADDPS  Z8, Z4, Z4
+	VADDPS  Z8, Z6, Z6
+	VMOVUPS 64(BX), Z8
+	VADDPS  Z8, Z1, Z1
+	VADDPS  Z8, Z3, Z3
+	VADDPS  Z8, Z5, Z5
+	VADDPS  Z8, Z7, Z7
+
+fullbegun4:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+fullk4:
+	VMOVUPS      (BX), Z8
+	VMOVUPS      64(BX), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk4
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, 64(DX)
+	VZEROUPPER
+	RET
+
+fullrows3:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh3
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS    64(BX)(SI*2), Z5
+	JMP        fullbiased3
+
+fullfresh3:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+
+fullbiased3:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun3
+	VMOVUPS (BX), Z6
+	VADDPS  Z6, Z0, Z0
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z6, Z4, Z4
+	VMOVUPS 64(BX), Z6
+	VADDPS  Z6, Z1, Z1
+	VADDPS  Z6, Z3, Z3
+	VADDPS  Z6, Z5, Z5
+
+fullbegun3:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+
+fullk3:
+	VMOVUPS      (BX), Z6
+	VMOVUPS      64(BX), Z7
+	VBROADCASTSS (DI), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (DI)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (DI)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk3
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, 64(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+fullrows2:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         fullfresh2
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    64(BX), Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS    64(BX)(SI*1), Z3
+	JMP        fullbiased2
+
+fullfresh2:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+
+fullbiased2:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      fullbegun2
+	VMOVUPS (BX), Z4
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z4, Z2, Z2
+	VMOVUPS 64(BX), Z4
+	VADDPS  Z4, Z1, Z1
+	VADDPS  Z4, Z3, Z3
+
+fullbegun2:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+
+fullk2:
+	VMOVUPS      (BX), Z4
+	VMOVUPS      64(BX), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          fullk2
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, 64(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+fullrows1:
+	MOVQ       c+72(FP), AX
+	MOVQ       ldc+80(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       d+88(FP), AX
+	TESTQ      AX, AX
+	JZ         fullfresh1
+	MOVQ       ldd+96(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (AX), Z0
+	VMOVUPS    64(AX), Z1
+	JMP        fullbiased1
+
+fullfresh1:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+
+fullbiased1:
+	MOVQ    bias+104(FP), AX
+	TESTQ   AX, AX
+	JZ      fullbegun1
+	VMOVUPS (AX), Z2
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS 64(AX), Z2
+	VADDPS  Z2, Z1, Z1
+
+fullbegun1:
+	MOVQ b+56(FP), AX
+	MOVQ k+16(FP), BX
+	MOVQ a+24(FP), SI
+
+fullk1:
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Z3
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         CX, SI
+	ADDQ         DX, AX
+	DECQ         BX
+	JNZ          fullk1
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+wide:
+	MOVQ  stepRow+40(FP), AX
+	SHLQ  $0x02, AX
+	MOVQ  stepK+48(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  ldb+64(FP), DX
+	SHLQ  $0x02, DX
+	MOVL  $0xffffffff, BX
+	MOVQ  n+8(FP), SI
+	SUBQ  $0x10, SI
+	BZHIL SI, BX, BX
+	KMOVW BX, K1
+
+wideloop:
+	CMPQ       m+0(FP), $0x0c
+	JLT        widetail
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 64(R9)(SI*1)
+	PREFETCHT0 (R9)(SI*2)
+	PREFETCHT0 64(R9)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh12
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS.Z  64(DI)(SI*1), K1, Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS.Z  64(DI)(SI*2), K1, Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS.Z  64(R8), K1, Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS.Z  64(R8)(SI*1), K1, Z15
+	VMOVUPS    (R8)(SI*2), Z16
+	VMOVUPS.Z  64(R8)(SI*2), K1, Z17
+	VMOVUPS    (R9), Z18
+	VMOVUPS.Z  64(R9), K1, Z19
+	VMOVUPS    (R9)(SI*1), Z20
+	VMOVUPS.Z  64(R9)(SI*1), K1, Z21
+	VMOVUPS    (R9)(SI*2), Z22
+	VMOVUPS.Z  64(R9)(SI*2), K1, Z23
+	JMP        widebiased12
+
+widefresh12:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+
+widebiased12:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun12
+	VMOVUPS   (BX), Z24
+	VADDPS    Z24, Z0, Z0
+	VADDPS    Z24, Z2, Z2
+	VADDPS    Z24, Z4, Z4
+	VADDPS    Z24, Z6, Z6
+	VADDPS    Z24, Z8, Z8
+	VADDPS    Z24, Z10, Z10
+	VADDPS    Z24, Z12, Z12
+	VADDPS    Z24, Z14, Z14
+	VADDPS    Z24, Z16, Z16
+	VADDPS    Z24, Z18, Z18
+	VADDPS    Z24, Z20, Z20
+	VADDPS    Z24, Z22, Z22
+	VMOVUPS.Z 64(BX), K1, Z24
+	VADDPS    Z24, Z1, Z1
+	VADDPS    Z24, Z3, Z3
+	VADDPS    Z24, Z5, Z5
+	VADDPS    Z24, Z7, Z7
+	VADDPS    Z24, Z9, Z9
+	VADDPS    Z24, Z11, Z11
+	VADDPS    Z24, Z13, Z13
+	VADDPS    Z24, Z15, Z15
+	VADDPS    Z24, Z17, Z17
+	VADDPS    Z24, Z19, Z19
+	VADDPS    Z24, Z21, Z21
+	VADDPS    Z24, Z23, Z23
+
+widebegun12:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+widek12:
+	VMOVUPS      (BX), Z24
+	VMOVUPS.Z    64(BX), K1, Z25
+	VBROADCASTSS (DI), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (DI)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z2
+	VFMADD231PS  Z25, Z26, Z3
+	VBROADCASTSS (DI)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z4
+	VFMADD231PS  Z25, Z26, Z5
+	VBROADCASTSS (R8), Z26
+	VFMADD231PS  Z24, Z26, Z6
+	VFMADD231PS  Z25, Z26, Z7
+	VBROADCASTSS (R8)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R8)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z10
+	VFMADD231PS  Z25, Z26, Z11
+	VBROADCASTSS (R9), Z26
+	VFMADD231PS  Z24, Z26, Z12
+	VFMADD231PS  Z25, Z26, Z13
+	VBROADCASTSS (R9)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z14
+	VFMADD231PS  Z25, Z26, Z15
+	VBROADCASTSS (R9)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z16
+	VFMADD231PS  Z25, Z26, Z17
+	VBROADCASTSS (R10), Z26
+	VFMADD231PS  Z24, Z26, Z18
+	VFMADD231PS  Z25, Z26, Z19
+	VBROADCASTSS (R10)(AX*1), Z26
+	VFMADD231PS  Z24, Z26, Z20
+	VFMADD231PS  Z25, Z26, Z21
+	VBROADCASTSS (R10)(AX*2), Z26
+	VFMADD231PS  Z24, Z26, Z22
+	VFMADD231PS  Z25, Z26, Z23
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek12
+	MOVQ         c+72(FP), BX
+	MOVQ         ldc+80(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	LEAQ         (DI)(SI*2), R8
+	ADDQ         SI, R8
+	LEAQ         (R8)(SI*2), R9
+	ADDQ         SI, R9
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, K1, 64(BX)
+	VMOVUPS      Z2, (BX)(SI*1)
+	VMOVUPS      Z3, K1, 64(BX)(SI*1)
+	VMOVUPS      Z4, (BX)(SI*2)
+	VMOVUPS      Z5, K1, 64(BX)(SI*2)
+	VMOVUPS      Z6, (DI)
+	VMOVUPS      Z7, K1, 64(DI)
+	VMOVUPS      Z8, (DI)(SI*1)
+	VMOVUPS      Z9, K1, 64(DI)(SI*1)
+	VMOVUPS      Z10, (DI)(SI*2)
+	VMOVUPS      Z11, K1, 64(DI)(SI*2)
+	VMOVUPS      Z12, (R8)
+	VMOVUPS      Z13, K1, 64(R8)
+	VMOVUPS      Z14, (R8)(SI*1)
+	VMOVUPS      Z15, K1, 64(R8)(SI*1)
+	VMOVUPS      Z16, (R8)(SI*2)
+	VMOVUPS      Z17, K1, 64(R8)(SI*2)
+	VMOVUPS      Z18, (R9)
+	VMOVUPS      Z19, K1, 64(R9)
+	VMOVUPS      Z20, (R9)(SI*1)
+	VMOVUPS      Z21, K1, 64(R9)(SI*1)
+	VMOVUPS      Z22, (R9)(SI*2)
+	VMOVUPS      Z23, K1, 64(R9)(SI*2)
+	MOVQ         stepTile+32(FP), BX
+	SHLQ         $0x02, BX
+	ADDQ         BX, a+24(FP)
+	MOVQ         ldc+80(FP), BX
+	IMUL3Q       $0x30, BX, BX
+	ADDQ         BX, c+72(FP)
+	MOVQ         ldd+96(FP), BX
+	IMUL3Q       $0x30, BX, BX
+	ADDQ         BX, d+88(FP)
+	SUBQ         $0x0c, m+0(FP)
+	JMP          wideloop
+
+widetail:
+	CMPQ m+0(FP), $0x01
+	JEQ  widerows1
+	CMPQ m+0(FP), $0x02
+	JEQ  widerows2
+	CMPQ m+0(FP), $0x03
+	JEQ  widerows3
+	CMPQ m+0(FP), $0x04
+	JEQ  widerows4
+	CMPQ m+0(FP), $0x05
+	JEQ  widerows5
+	CMPQ m+0(FP), $0x06
+	JEQ  widerows6
+	CMPQ m+0(FP), $0x07
+	JEQ  widerows7
+	CMPQ m+0(FP), $0x08
+	JEQ  widerows8
+	CMPQ m+0(FP), $0x09
+	JEQ  widerows9
+	CMPQ m+0(FP), $0x0a
+	JEQ  widerows10
+	CMPQ m+0(FP), $0x0b
+	JEQ  widerows11
+	VZEROUPPER
+	RET
+
+widerows11:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 64(R9)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh11
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS.Z  64(DI)(SI*1), K1, Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS.Z  64(DI)(SI*2), K1, Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS.Z  64(R8), K1, Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS.Z  64(R8)(SI*1), K1, Z15
+	VMOVUPS    (R8)(SI*2), Z16
+	VMOVUPS.Z  64(R8)(SI*2), K1, Z17
+	VMOVUPS    (R9), Z18
+	VMOVUPS.Z  64(R9), K1, Z19
+	VMOVUPS    (R9)(SI*1), Z20
+	VMOVUPS.Z  64(R9)(SI*1), K1, Z21
+	JMP        widebiased11
+
+widefresh11:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+
+widebiased11:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun11
+	VMOVUPS   (BX), Z22
+	VADDPS    Z22, Z0, Z0
+	VADDPS    Z22, Z2, Z2
+	VADDPS    Z22, Z4, Z4
+	VADDPS    Z22, Z6, Z6
+	VADDPS    Z22, Z8, Z8
+	VADDPS    Z22, Z10, Z10
+	VADDPS    Z22, Z12, Z12
+	VADDPS    Z22, Z14, Z14
+	VADDPS    Z22, Z16, Z16
+	VADDPS    Z22, Z18, Z18
+	VADDPS    Z22, Z20, Z20
+	VMOVUPS.Z 64(BX), K1, Z22
+	VADDPS    Z22, Z1, Z1
+	VADDPS    Z22, Z3, Z3
+	VADDPS    Z22, Z5, Z5
+	VADDPS    Z22, Z7, Z7
+	VADDPS    Z22, Z9, Z9
+	VADDPS    Z22, Z11, Z11
+	VADDPS    Z22, Z13, Z13
+	VADDPS    Z22, Z15, Z15
+	VADDPS    Z22, Z17, Z17
+	VADDPS    Z22, Z19, Z19
+	VADDPS    Z22, Z21, Z21
+
+widebegun11:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+widek11:
+	VMOVUPS      (BX), Z22
+	VMOVUPS.Z    64(BX), K1, Z23
+	VBROADCASTSS (DI), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (DI)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z2
+	VFMADD231PS  Z23, Z24, Z3
+	VBROADCASTSS (DI)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z4
+	VFMADD231PS  Z23, Z24, Z5
+	VBROADCASTSS (R8), Z24
+	VFMADD231PS  Z22, Z24, Z6
+	VFMADD231PS  Z23, Z24, Z7
+	VBROADCASTSS (R8)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z8
+	VFMADD231PS  Z23, Z24, Z9
+	VBROADCASTSS (R8)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z10
+	VFMADD231PS  Z23, Z24, Z11
+	VBROADCASTSS (R9), Z24
+	VFMADD231PS  Z22, Z24, Z12
+	VFMADD231PS  Z23, Z24, Z13
+	VBROADCASTSS (R9)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z14
+	VFMADD231PS  Z23, Z24, Z15
+	VBROADCASTSS (R9)(AX*2), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (R10), Z24
+	VFMADD231PS  Z22, Z24, Z18
+	VFMADD231PS  Z23, Z24, Z19
+	VBROADCASTSS (R10)(AX*1), Z24
+	VFMADD231PS  Z22, Z24, Z20
+	VFMADD231PS  Z23, Z24, Z21
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek11
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	LEAQ         (BX)(CX*2), SI
+	ADDQ         CX, SI
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, K1, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, K1, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, K1, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, K1, 64(BX)
+	VMOVUPS      Z14, (BX)(CX*1)
+	VMOVUPS      Z15, K1, 64(BX)(CX*1)
+	VMOVUPS      Z16, (BX)(CX*2)
+	VMOVUPS      Z17, K1, 64(BX)(CX*2)
+	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z19, K1, 64(SI)
+	VMOVUPS      Z20, (SI)(CX*1)
+	VMOVUPS      Z21, K1, 64(SI)(CX*1)
+	VZEROUPPER
+	RET
+
+widerows10:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 64(R9)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh10
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS.Z  64(DI)(SI*1), K1, Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS.Z  64(DI)(SI*2), K1, Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS.Z  64(R8), K1, Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS.Z  64(R8)(SI*1), K1, Z15
+	VMOVUPS    (R8)(SI*2), Z16
+	VMOVUPS.Z  64(R8)(SI*2), K1, Z17
+	VMOVUPS    (R9), Z18
+	VMOVUPS.Z  64(R9), K1, Z19
+	JMP        widebiased10
+
+widefresh10:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+
+widebiased10:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun10
+	VMOVUPS   (BX), Z20
+	VADDPS    Z20, Z0, Z0
+	VADDPS    Z20, Z2, Z2
+	VADDPS    Z20, Z4, Z4
+	VADDPS    Z20, Z6, Z6
+	VADDPS    Z20, Z8, Z8
+	VADDPS    Z20, Z10, Z10
+	VADDPS    Z20, Z12, Z12
+	VADDPS    Z20, Z14, Z14
+	VADDPS    Z20, Z16, Z16
+	VADDPS    Z20, Z18, Z18
+	VMOVUPS.Z 64(BX), K1, Z20
+	VADDPS    Z20, Z1, Z1
+	VADDPS    Z20, Z3, Z3
+	VADDPS    Z20, Z5, Z5
+	VADDPS    Z20, Z7, Z7
+	VADDPS    Z20, Z9, Z9
+	VADDPS    Z20, Z11, Z11
+	VADDPS    Z20, Z13, Z13
+	VADDPS    Z20, Z15, Z15
+	VADDPS    Z20, Z17, Z17
+	VADDPS    Z20, Z19, Z19
+
+widebegun10:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+widek10:
+	VMOVUPS      (BX), Z20
+	VMOVUPS.Z    64(BX), K1, Z21
+	VBROADCASTSS (DI), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (DI)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z2
+	VFMADD231PS  Z21, Z22, Z3
+	VBROADCASTSS (DI)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z4
+	VFMADD231PS  Z21, Z22, Z5
+	VBROADCASTSS (R8), Z22
+	VFMADD231PS  Z20, Z22, Z6
+	VFMADD231PS  Z21, Z22, Z7
+	VBROADCASTSS (R8)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z8
+	VFMADD231PS  Z21, Z22, Z9
+	VBROADCASTSS (R8)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z10
+	VFMADD231PS  Z21, Z22, Z11
+	VBROADCASTSS (R9), Z22
+	VFMADD231PS  Z20, Z22, Z12
+	VFMADD231PS  Z21, Z22, Z13
+	VBROADCASTSS (R9)(AX*1), Z22
+	VFMADD231PS  Z20, Z22, Z14
+	VFMADD231PS  Z21, Z22, Z15
+	VBROADCASTSS (R9)(AX*2), Z22
+	VFMADD231PS  Z20, Z22, Z16
+	VFMADD231PS  Z21, Z22, Z17
+	VBROADCASTSS (R10), Z22
+	VFMADD231PS  Z20, Z22, Z18
+	VFMADD231PS  Z21, Z22, Z19
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek10
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	LEAQ         (BX)(CX*2), SI
+	ADDQ         CX, SI
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, K1, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, K1, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, K1, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, K1, 64(BX)
+	VMOVUPS      Z14, (BX)(CX*1)
+	VMOVUPS      Z15, K1, 64(BX)(CX*1)
+	VMOVUPS      Z16, (BX)(CX*2)
+	VMOVUPS      Z17, K1, 64(BX)(CX*2)
+	VMOVUPS      Z18, (SI)
+	VMOVUPS      Z19, K1, 64(SI)
+	VZEROUPPER
+	RET
+
+widerows9:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 64(R8)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh9
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS.Z  64(DI)(SI*1), K1, Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS.Z  64(DI)(SI*2), K1, Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS.Z  64(R8), K1, Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS.Z  64(R8)(SI*1), K1, Z15
+	VMOVUPS    (R8)(SI*2), Z16
+	VMOVUPS.Z  64(R8)(SI*2), K1, Z17
+	JMP        widebiased9
+
+widefresh9:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+
+widebiased9:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun9
+	VMOVUPS   (BX), Z18
+	VADDPS    Z18, Z0, Z0
+	VADDPS    Z18, Z2, Z2
+	VADDPS    Z18, Z4, Z4
+	VADDPS    Z18, Z6, Z6
+	VADDPS    Z18, Z8, Z8
+	VADDPS    Z18, Z10, Z10
+	VADDPS    Z18, Z12, Z12
+	VADDPS    Z18, Z14, Z14
+	VADDPS    Z18, Z16, Z16
+	VMOVUPS.Z 64(BX), K1, Z18
+	VADDPS    Z18, Z1, Z1
+	VADDPS    Z18, Z3, Z3
+	VADDPS    Z18, Z5, Z5
+	VADDPS    Z18, Z7, Z7
+	VADDPS    Z18, Z9, Z9
+	VADDPS    Z18, Z11, Z11
+	VADDPS    Z18, Z13, Z13
+	VADDPS    Z18, Z15, Z15
+	VADDPS    Z18, Z17, Z17
+
+widebegun9:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+widek9:
+	VMOVUPS      (BX), Z18
+	VMOVUPS.Z    64(BX), K1, Z19
+	VBROADCASTSS (DI), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (DI)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z2
+	VFMADD231PS  Z19, Z20, Z3
+	VBROADCASTSS (DI)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z4
+	VFMADD231PS  Z19, Z20, Z5
+	VBROADCASTSS (R8), Z20
+	VFMADD231PS  Z18, Z20, Z6
+	VFMADD231PS  Z19, Z20, Z7
+	VBROADCASTSS (R8)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z8
+	VFMADD231PS  Z19, Z20, Z9
+	VBROADCASTSS (R8)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z10
+	VFMADD231PS  Z19, Z20, Z11
+	VBROADCASTSS (R9), Z20
+	VFMADD231PS  Z18, Z20, Z12
+	VFMADD231PS  Z19, Z20, Z13
+	VBROADCASTSS (R9)(AX*1), Z20
+	VFMADD231PS  Z18, Z20, Z14
+	VFMADD231PS  Z19, Z20, Z15
+	VBROADCASTSS (R9)(AX*2), Z20
+	VFMADD231PS  Z18, Z20, Z16
+	VFMADD231PS  Z19, Z20, Z17
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek9
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, K1, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, K1, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, K1, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, K1, 64(BX)
+	VMOVUPS      Z14, (BX)(CX*1)
+	VMOVUPS      Z15, K1, 64(BX)(CX*1)
+	VMOVUPS      Z16, (BX)(CX*2)
+	VMOVUPS      Z17, K1, 64(BX)(CX*2)
+	VZEROUPPER
+	RET
+
+widerows8:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 64(R8)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh8
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS.Z  64(DI)(SI*1), K1, Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS.Z  64(DI)(SI*2), K1, Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS.Z  64(R8), K1, Z13
+	VMOVUPS    (R8)(SI*1), Z14
+	VMOVUPS.Z  64(R8)(SI*1), K1, Z15
+	JMP        widebiased8
+
+widefresh8:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+
+widebiased8:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun8
+	VMOVUPS   (BX), Z16
+	VADDPS    Z16, Z0, Z0
+	VADDPS    Z16, Z2, Z2
+	VADDPS    Z16, Z4, Z4
+	VADDPS    Z16, Z6, Z6
+	VADDPS    Z16, Z8, Z8
+	VADDPS    Z16, Z10, Z10
+	VADDPS    Z16, Z12, Z12
+	VADDPS    Z16, Z14, Z14
+	VMOVUPS.Z 64(BX), K1, Z16
+	VADDPS    Z16, Z1, Z1
+	VADDPS    Z16, Z3, Z3
+	VADDPS    Z16, Z5, Z5
+	VADDPS    Z16, Z7, Z7
+	VADDPS    Z16, Z9, Z9
+	VADDPS    Z16, Z11, Z11
+	VADDPS    Z16, Z13, Z13
+	VADDPS    Z16, Z15, Z15
+
+widebegun8:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+widek8:
+	VMOVUPS      (BX), Z16
+	VMOVUPS.Z    64(BX), K1, Z17
+	VBROADCASTSS (DI), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (DI)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z2
+	VFMADD231PS  Z17, Z18, Z3
+	VBROADCASTSS (DI)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z4
+	VFMADD231PS  Z17, Z18, Z5
+	VBROADCASTSS (R8), Z18
+	VFMADD231PS  Z16, Z18, Z6
+	VFMADD231PS  Z17, Z18, Z7
+	VBROADCASTSS (R8)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z8
+	VFMADD231PS  Z17, Z18, Z9
+	VBROADCASTSS (R8)(AX*2), Z18
+	VFMADD231PS  Z16, Z18, Z10
+	VFMADD231PS  Z17, Z18, Z11
+	VBROADCASTSS (R9), Z18
+	VFMADD231PS  Z16, Z18, Z12
+	VFMADD231PS  Z17, Z18, Z13
+	VBROADCASTSS (R9)(AX*1), Z18
+	VFMADD231PS  Z16, Z18, Z14
+	VFMADD231PS  Z17, Z18, Z15
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek8
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, K1, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, K1, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, K1, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, K1, 64(BX)
+	VMOVUPS      Z14, (BX)(CX*1)
+	VMOVUPS      Z15, K1, 64(BX)(CX*1)
+	VZEROUPPER
+	RET
+
+widerows7:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 64(R8)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh7
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS.Z  64(DI)(SI*1), K1, Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS.Z  64(DI)(SI*2), K1, Z11
+	VMOVUPS    (R8), Z12
+	VMOVUPS.Z  64(R8), K1, Z13
+	JMP        widebiased7
+
+widefresh7:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+
+widebiased7:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun7
+	VMOVUPS   (BX), Z14
+	VADDPS    Z14, Z0, Z0
+	VADDPS    Z14, Z2, Z2
+	VADDPS    Z14, Z4, Z4
+	VADDPS    Z14, Z6, Z6
+	VADDPS    Z14, Z8, Z8
+	VADDPS    Z14, Z10, Z10
+	VADDPS    Z14, Z12, Z12
+	VMOVUPS.Z 64(BX), K1, Z14
+	VADDPS    Z14, Z1, Z1
+	VADDPS    Z14, Z3, Z3
+	VADDPS    Z14, Z5, Z5
+	VADDPS    Z14, Z7, Z7
+	VADDPS    Z14, Z9, Z9
+	VADDPS    Z14, Z11, Z11
+	VADDPS    Z14, Z13, Z13
+
+widebegun7:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+widek7:
+	VMOVUPS      (BX), Z14
+	VMOVUPS.Z    64(BX), K1, Z15
+	VBROADCASTSS (DI), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS (DI)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z2
+	VFMADD231PS  Z15, Z16, Z3
+	VBROADCASTSS (DI)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z4
+	VFMADD231PS  Z15, Z16, Z5
+	VBROADCASTSS (R8), Z16
+	VFMADD231PS  Z14, Z16, Z6
+	VFMADD231PS  Z15, Z16, Z7
+	VBROADCASTSS (R8)(AX*1), Z16
+	VFMADD231PS  Z14, Z16, Z8
+	VFMADD231PS  Z15, Z16, Z9
+	VBROADCASTSS (R8)(AX*2), Z16
+	VFMADD231PS  Z14, Z16, Z10
+	VFMADD231PS  Z15, Z16, Z11
+	VBROADCASTSS (R9), Z16
+	VFMADD231PS  Z14, Z16, Z12
+	VFMADD231PS  Z15, Z16, Z13
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek7
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, K1, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, K1, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, K1, 64(DX)(CX*2)
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, K1, 64(BX)
+	VZEROUPPER
+	RET
+
+widerows6:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 64(DI)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh6
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS.Z  64(DI)(SI*1), K1, Z9
+	VMOVUPS    (DI)(SI*2), Z10
+	VMOVUPS.Z  64(DI)(SI*2), K1, Z11
+	JMP        widebiased6
+
+widefresh6:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+
+widebiased6:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun6
+	VMOVUPS   (BX), Z12
+	VADDPS    Z12, Z0, Z0
+	VADDPS    Z12, Z2, Z2
+	VADDPS    Z12, Z4, Z4
+	VADDPS    Z12, Z6, Z6
+	VADDPS    Z12, Z8, Z8
+	VADDPS    Z12, Z10, Z10
+	VMOVUPS.Z 64(BX), K1, Z12
+	VADDPS    Z12, Z1, Z1
+	VADDPS    Z12, Z3, Z3
+	VADDPS    Z12, Z5, Z5
+	VADDPS    Z12, Z7, Z7
+	VADDPS    Z12, Z9, Z9
+	VADDPS    Z12, Z11, Z11
+
+widebegun6:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+widek6:
+	VMOVUPS      (BX), Z12
+	VMOVUPS.Z    64(BX), K1, Z13
+	VBROADCASTSS (DI), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (DI)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z2
+	VFMADD231PS  Z13, Z14, Z3
+	VBROADCASTSS (DI)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z4
+	VFMADD231PS  Z13, Z14, Z5
+	VBROADCASTSS (R8), Z14
+	VFMADD231PS  Z12, Z14, Z6
+	VFMADD231PS  Z13, Z14, Z7
+	VBROADCASTSS (R8)(AX*1), Z14
+	VFMADD231PS  Z12, Z14, Z8
+	VFMADD231PS  Z13, Z14, Z9
+	VBROADCASTSS (R8)(AX*2), Z14
+	VFMADD231PS  Z12, Z14, Z10
+	VFMADD231PS  Z13, Z14, Z11
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek6
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, K1, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, K1, 64(DX)(CX*1)
+	VMOVUPS      Z10, (DX)(CX*2)
+	VMOVUPS      Z11, K1, 64(DX)(CX*2)
+	VZEROUPPER
+	RET
+
+widerows5:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 64(DI)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh5
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	VMOVUPS    (DI)(SI*1), Z8
+	VMOVUPS.Z  64(DI)(SI*1), K1, Z9
+	JMP        widebiased5
+
+widefresh5:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+
+widebiased5:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun5
+	VMOVUPS   (BX), Z10
+	VADDPS    Z10, Z0, Z0
+	VADDPS    Z10, Z2, Z2
+	VADDPS    Z10, Z4, Z4
+	VADDPS    Z10, Z6, Z6
+	VADDPS    Z10, Z8, Z8
+	VMOVUPS.Z 64(BX), K1, Z10
+	VADDPS    Z10, Z1, Z1
+	VADDPS    Z10, Z3, Z3
+	VADDPS    Z10, Z5, Z5
+	VADDPS    Z10, Z7, Z7
+	VADDPS    Z10, Z9, Z9
+
+widebegun5:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+widek5:
+	VMOVUPS      (BX), Z10
+	VMOVUPS.Z    64(BX), K1, Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z2
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (DI)(AX*2), Z12
+	VFMADD231PS  Z10, Z12, Z4
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z10, Z12, Z6
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R8)(AX*1), Z12
+	VFMADD231PS  Z10, Z12, Z8
+	VFMADD231PS  Z11, Z12, Z9
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek5
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, K1, 64(DX)
+	VMOVUPS      Z8, (DX)(CX*1)
+	VMOVUPS      Z9, K1, 64(DX)(CX*1)
+	VZEROUPPER
+	RET
+
+widerows4:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh4
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	VMOVUPS    (DI), Z6
+	VMOVUPS.Z  64(DI), K1, Z7
+	JMP        widebiased4
+
+widefresh4:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+
+widebiased4:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun4
+	VMOVUPS   (BX), Z8
+	VADDPS    Z8, Z0, Z0
+	VADDPS    Z8, Z2, Z2
+	VADDPS    Z8, Z4, Z4
+	VADDPS    Z8, Z6, Z6
+	VMOVUPS.Z 64(BX), K1, Z8
+	VADDPS    Z8, Z1, Z1
+	VADDPS    Z8, Z3, Z3
+	VADDPS    Z8, Z5, Z5
+	VADDPS    Z8, Z7, Z7
+
+widebegun4:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+widek4:
+	VMOVUPS      (BX), Z8
+	VMOVUPS.Z    64(BX), K1, Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(AX*1), Z10
+	VFMADD231PS  Z8, Z10, Z2
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (DI)(AX*2), Z10
+	VFMADD231PS  Z8, Z10, Z4
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z8, Z10, Z6
+	VFMADD231PS  Z9, Z10, Z7
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek4
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VMOVUPS      Z6, (DX)
+	VMOVUPS      Z7, K1, 64(DX)
+	VZEROUPPER
+	RET
+
+widerows3:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 64(BX)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh3
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	VMOVUPS    (BX)(SI*2), Z4
+	VMOVUPS.Z  64(BX)(SI*2), K1, Z5
+	JMP        widebiased3
+
+widefresh3:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+
+widebiased3:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun3
+	VMOVUPS   (BX), Z6
+	VADDPS    Z6, Z0, Z0
+	VADDPS    Z6, Z2, Z2
+	VADDPS    Z6, Z4, Z4
+	VMOVUPS.Z 64(BX), K1, Z6
+	VADDPS    Z6, Z1, Z1
+	VADDPS    Z6, Z3, Z3
+	VADDPS    Z6, Z5, Z5
+
+widebegun3:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+
+widek3:
+	VMOVUPS      (BX), Z6
+	VMOVUPS.Z    64(BX), K1, Z7
+	VBROADCASTSS (DI), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (DI)(AX*1), Z8
+	VFMADD231PS  Z6, Z8, Z2
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (DI)(AX*2), Z8
+	VFMADD231PS  Z6, Z8, Z4
+	VFMADD231PS  Z7, Z8, Z5
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek3
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VMOVUPS      Z4, (AX)(CX*2)
+	VMOVUPS      Z5, K1, 64(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+widerows2:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 64(BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 64(BX)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         widefresh2
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Z0
+	VMOVUPS.Z  64(BX), K1, Z1
+	VMOVUPS    (BX)(SI*1), Z2
+	VMOVUPS.Z  64(BX)(SI*1), K1, Z3
+	JMP        widebiased2
+
+widefresh2:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+
+widebiased2:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        widebegun2
+	VMOVUPS   (BX), Z4
+	VADDPS    Z4, Z0, Z0
+	VADDPS    Z4, Z2, Z2
+	VMOVUPS.Z 64(BX), K1, Z4
+	VADDPS    Z4, Z1, Z1
+	VADDPS    Z4, Z3, Z3
+
+widebegun2:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+
+widek2:
+	VMOVUPS      (BX), Z4
+	VMOVUPS.Z    64(BX), K1, Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(AX*1), Z6
+	VFMADD231PS  Z4, Z6, Z2
+	VFMADD231PS  Z5, Z6, Z3
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          widek2
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VMOVUPS      Z2, (AX)(CX*1)
+	VMOVUPS      Z3, K1, 64(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+widerows1:
+	MOVQ       c+72(FP), AX
+	MOVQ       ldc+80(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       d+88(FP), AX
+	TESTQ      AX, AX
+	JZ         widefresh1
+	MOVQ       ldd+96(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (AX), Z0
+	VMOVUPS.Z  64(AX), K1, Z1
+	JMP        widebiased1
+
+widefresh1:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+
+widebiased1:
+	MOVQ      bias+104(FP), AX
+	TESTQ     AX, AX
+	JZ        widebegun1
+	VMOVUPS   (AX), Z2
+	VADDPS    Z2, Z0, Z0
+	VMOVUPS.Z 64(AX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+
+widebegun1:
+	MOVQ b+56(FP), AX
+	MOVQ k+16(FP), BX
+	MOVQ a+24(FP), SI
+
+widek1:
+	VMOVUPS      (AX), Z2
+	VMOVUPS.Z    64(AX), K1, Z3
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         CX, SI
+	ADDQ         DX, AX
+	DECQ         BX
+	JNZ          widek1
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+half:
+	MOVQ stepRow+40(FP), AX
+	SHLQ $0x02, AX
+	MOVQ stepK+48(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldb+64(FP), DX
+	SHLQ $0x02, DX
+
+halfloop:
+	CMPQ       m+0(FP), $0x0c
+	JLT        halftail
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 (R9)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh12
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	VMOVUPS    (DI)(SI*1), Z4
+	VMOVUPS    (DI)(SI*2), Z5
+	VMOVUPS    (R8), Z6
+	VMOVUPS    (R8)(SI*1), Z7
+	VMOVUPS    (R8)(SI*2), Z8
+	VMOVUPS    (R9), Z9
+	VMOVUPS    (R9)(SI*1), Z10
+	VMOVUPS    (R9)(SI*2), Z11
+	JMP        halfbiased12
+
+halffresh12:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+
+halfbiased12:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun12
+	VMOVUPS (BX), Z12
+	VADDPS  Z12, Z0, Z0
+	VADDPS  Z12, Z1, Z1
+	VADDPS  Z12, Z2, Z2
+	VADDPS  Z12, Z3, Z3
+	VADDPS  Z12, Z4, Z4
+	VADDPS  Z12, Z5, Z5
+	VADDPS  Z12, Z6, Z6
+	VADDPS  Z12, Z7, Z7
+	VADDPS  Z12, Z8, Z8
+	VADDPS  Z12, Z9, Z9
+	VADDPS  Z12, Z10, Z10
+	VADDPS  Z12, Z11, Z11
+
+halfbegun12:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+halfk12:
+	VMOVUPS      (BX), Z12
+	VBROADCASTSS (DI), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (DI)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (DI)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R8)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R8)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (R9), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R9)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R9)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R10)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R10)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk12
+	MOVQ         c+72(FP), BX
+	MOVQ         ldc+80(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	LEAQ         (DI)(SI*2), R8
+	ADDQ         SI, R8
+	LEAQ         (R8)(SI*2), R9
+	ADDQ         SI, R9
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, (BX)(SI*1)
+	VMOVUPS      Z2, (BX)(SI*2)
+	VMOVUPS      Z3, (DI)
+	VMOVUPS      Z4, (DI)(SI*1)
+	VMOVUPS      Z5, (DI)(SI*2)
+	VMOVUPS      Z6, (R8)
+	VMOVUPS      Z7, (R8)(SI*1)
+	VMOVUPS      Z8, (R8)(SI*2)
+	VMOVUPS      Z9, (R9)
+	VMOVUPS      Z10, (R9)(SI*1)
+	VMOVUPS      Z11, (R9)(SI*2)
+	MOVQ         stepTile+32(FP), BX
+	SHLQ         $0x02, BX
+	ADDQ         BX, a+24(FP)
+	MOVQ         ldc+80(FP), BX
+	IMUL3Q       $0x30, BX, BX
+	ADDQ         BX, c+72(FP)
+	MOVQ         ldd+96(FP), BX
+	IMUL3Q       $0x30, BX, BX
+	ADDQ         BX, d+88(FP)
+	SUBQ         $0x0c, m+0(FP)
+	JMP          halfloop
+
+halftail:
+	CMPQ m+0(FP), $0x01
+	JEQ  halfrows1
+	CMPQ m+0(FP), $0x02
+	JEQ  halfrows2
+	CMPQ m+0(FP), $0x03
+	JEQ  halfrows3
+	CMPQ m+0(FP), $0x04
+	JEQ  halfrows4
+	CMPQ m+0(FP), $0x05
+	JEQ  halfrows5
+	CMPQ m+0(FP), $0x06
+	JEQ  halfrows6
+	CMPQ m+0(FP), $0x07
+	JEQ  halfrows7
+	CMPQ m+0(FP), $0x08
+	JEQ  halfrows8
+	CMPQ m+0(FP), $0x09
+	JEQ  halfrows9
+	CMPQ m+0(FP), $0x0a
+	JEQ  halfrows10
+	CMPQ m+0(FP), $0x0b
+	JEQ  halfrows11
+	VZEROUPPER
+	RET
+
+halfrows11:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh11
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	VMOVUPS    (DI)(SI*1), Z4
+	VMOVUPS    (DI)(SI*2), Z5
+	VMOVUPS    (R8), Z6
+	VMOVUPS    (R8)(SI*1), Z7
+	VMOVUPS    (R8)(SI*2), Z8
+	VMOVUPS    (R9), Z9
+	VMOVUPS    (R9)(SI*1), Z10
+	JMP        halfbiased11
+
+halffresh11:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+
+halfbiased11:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun11
+	VMOVUPS (BX), Z11
+	VADDPS  Z11, Z0, Z0
+	VADDPS  Z11, Z1, Z1
+	VADDPS  Z11, Z2, Z2
+	VADDPS  Z11, Z3, Z3
+	VADDPS  Z11, Z4, Z4
+	VADDPS  Z11, Z5, Z5
+	VADDPS  Z11, Z6, Z6
+	VADDPS  Z11, Z7, Z7
+	VADDPS  Z11, Z8, Z8
+	VADDPS  Z11, Z9, Z9
+	VADDPS  Z11, Z10, Z10
+
+halfbegun11:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+halfk11:
+	VMOVUPS      (BX), Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (DI)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (R8)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS (R8)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (R9)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R9)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS (R10)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk11
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	LEAQ         (BX)(CX*2), SI
+	ADDQ         CX, SI
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VMOVUPS      Z3, (DX)
+	VMOVUPS      Z4, (DX)(CX*1)
+	VMOVUPS      Z5, (DX)(CX*2)
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z7, (BX)(CX*1)
+	VMOVUPS      Z8, (BX)(CX*2)
+	VMOVUPS      Z9, (SI)
+	VMOVUPS      Z10, (SI)(CX*1)
+	VZEROUPPER
+	RET
+
+halfrows10:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 (R9)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh10
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	VMOVUPS    (DI)(SI*1), Z4
+	VMOVUPS    (DI)(SI*2), Z5
+	VMOVUPS    (R8), Z6
+	VMOVUPS    (R8)(SI*1), Z7
+	VMOVUPS    (R8)(SI*2), Z8
+	VMOVUPS    (R9), Z9
+	JMP        halfbiased10
+
+halffresh10:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+
+halfbiased10:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun10
+	VMOVUPS (BX), Z10
+	VADDPS  Z10, Z0, Z0
+	VADDPS  Z10, Z1, Z1
+	VADDPS  Z10, Z2, Z2
+	VADDPS  Z10, Z3, Z3
+	VADDPS  Z10, Z4, Z4
+	VADDPS  Z10, Z5, Z5
+	VADDPS  Z10, Z6, Z6
+	VADDPS  Z10, Z7, Z7
+	VADDPS  Z10, Z8, Z8
+	VADDPS  Z10, Z9, Z9
+
+halfbegun10:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+halfk10:
+	VMOVUPS      (BX), Z10
+	VBROADCASTSS (DI), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (DI)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (DI)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (R8), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (R8)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (R8)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (R9)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (R9)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk10
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	LEAQ         (BX)(CX*2), SI
+	ADDQ         CX, SI
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VMOVUPS      Z3, (DX)
+	VMOVUPS      Z4, (DX)(CX*1)
+	VMOVUPS      Z5, (DX)(CX*2)
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z7, (BX)(CX*1)
+	VMOVUPS      Z8, (BX)(CX*2)
+	VMOVUPS      Z9, (SI)
+	VZEROUPPER
+	RET
+
+halfrows9:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh9
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	VMOVUPS    (DI)(SI*1), Z4
+	VMOVUPS    (DI)(SI*2), Z5
+	VMOVUPS    (R8), Z6
+	VMOVUPS    (R8)(SI*1), Z7
+	VMOVUPS    (R8)(SI*2), Z8
+	JMP        halfbiased9
+
+halffresh9:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+
+halfbiased9:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun9
+	VMOVUPS (BX), Z9
+	VADDPS  Z9, Z0, Z0
+	VADDPS  Z9, Z1, Z1
+	VADDPS  Z9, Z2, Z2
+	VADDPS  Z9, Z3, Z3
+	VADDPS  Z9, Z4, Z4
+	VADDPS  Z9, Z5, Z5
+	VADDPS  Z9, Z6, Z6
+	VADDPS  Z9, Z7, Z7
+	VADDPS  Z9, Z8, Z8
+
+halfbegun9:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+halfk9:
+	VMOVUPS      (BX), Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS (DI)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (R8)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS (R8)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS (R9)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS (R9)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk9
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VMOVUPS      Z3, (DX)
+	VMOVUPS      Z4, (DX)(CX*1)
+	VMOVUPS      Z5, (DX)(CX*2)
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z7, (BX)(CX*1)
+	VMOVUPS      Z8, (BX)(CX*2)
+	VZEROUPPER
+	RET
+
+halfrows8:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh8
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	VMOVUPS    (DI)(SI*1), Z4
+	VMOVUPS    (DI)(SI*2), Z5
+	VMOVUPS    (R8), Z6
+	VMOVUPS    (R8)(SI*1), Z7
+	JMP        halfbiased8
+
+halffresh8:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+
+halfbiased8:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun8
+	VMOVUPS (BX), Z8
+	VADDPS  Z8, Z0, Z0
+	VADDPS  Z8, Z1, Z1
+	VADDPS  Z8, Z2, Z2
+	VADDPS  Z8, Z3, Z3
+	VADDPS  Z8, Z4, Z4
+	VADDPS  Z8, Z5, Z5
+	VADDPS  Z8, Z6, Z6
+	VADDPS  Z8, Z7, Z7
+
+halfbegun8:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+halfk8:
+	VMOVUPS      (BX), Z8
+	VBROADCASTSS (DI), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (DI)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (DI)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (R8), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (R8)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R8)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (R9)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk8
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VMOVUPS      Z3, (DX)
+	VMOVUPS      Z4, (DX)(CX*1)
+	VMOVUPS      Z5, (DX)(CX*2)
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z7, (BX)(CX*1)
+	VZEROUPPER
+	RET
+
+halfrows7:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh7
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	VMOVUPS    (DI)(SI*1), Z4
+	VMOVUPS    (DI)(SI*2), Z5
+	VMOVUPS    (R8), Z6
+	JMP        halfbiased7
+
+halffresh7:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+
+halfbiased7:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun7
+	VMOVUPS (BX), Z7
+	VADDPS  Z7, Z0, Z0
+	VADDPS  Z7, Z1, Z1
+	VADDPS  Z7, Z2, Z2
+	VADDPS  Z7, Z3, Z3
+	VADDPS  Z7, Z4, Z4
+	VADDPS  Z7, Z5, Z5
+	VADDPS  Z7, Z6, Z6
+
+halfbegun7:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+halfk7:
+	VMOVUPS      (BX), Z7
+	VBROADCASTSS (DI), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (DI)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (DI)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (R8), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (R8)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS (R8)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk7
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VMOVUPS      Z3, (DX)
+	VMOVUPS      Z4, (DX)(CX*1)
+	VMOVUPS      Z5, (DX)(CX*2)
+	VMOVUPS      Z6, (BX)
+	VZEROUPPER
+	RET
+
+halfrows6:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh6
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	VMOVUPS    (DI)(SI*1), Z4
+	VMOVUPS    (DI)(SI*2), Z5
+	JMP        halfbiased6
+
+halffresh6:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+
+halfbiased6:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun6
+	VMOVUPS (BX), Z6
+	VADDPS  Z6, Z0, Z0
+	VADDPS  Z6, Z1, Z1
+	VADDPS  Z6, Z2, Z2
+	VADDPS  Z6, Z3, Z3
+	VADDPS  Z6, Z4, Z4
+	VADDPS  Z6, Z5, Z5
+
+halfbegun6:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+halfk6:
+	VMOVUPS      (BX), Z6
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (DI)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (DI)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (R8), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R8)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R8)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk6
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VMOVUPS      Z3, (DX)
+	VMOVUPS      Z4, (DX)(CX*1)
+	VMOVUPS      Z5, (DX)(CX*2)
+	VZEROUPPER
+	RET
+
+halfrows5:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh5
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	VMOVUPS    (DI)(SI*1), Z4
+	JMP        halfbiased5
+
+halffresh5:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+
+halfbiased5:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun5
+	VMOVUPS (BX), Z5
+	VADDPS  Z5, Z0, Z0
+	VADDPS  Z5, Z1, Z1
+	VADDPS  Z5, Z2, Z2
+	VADDPS  Z5, Z3, Z3
+	VADDPS  Z5, Z4, Z4
+
+halfbegun5:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+halfk5:
+	VMOVUPS      (BX), Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(AX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R8), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R8)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk5
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VMOVUPS      Z3, (DX)
+	VMOVUPS      Z4, (DX)(CX*1)
+	VZEROUPPER
+	RET
+
+halfrows4:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh4
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	VMOVUPS    (DI), Z3
+	JMP        halfbiased4
+
+halffresh4:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+
+halfbiased4:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun4
+	VMOVUPS (BX), Z4
+	VADDPS  Z4, Z0, Z0
+	VADDPS  Z4, Z1, Z1
+	VADDPS  Z4, Z2, Z2
+	VADDPS  Z4, Z3, Z3
+
+halfbegun4:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+halfk4:
+	VMOVUPS      (BX), Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(AX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(AX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk4
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VMOVUPS      Z3, (DX)
+	VZEROUPPER
+	RET
+
+halfrows3:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh3
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	VMOVUPS    (BX)(SI*2), Z2
+	JMP        halfbiased3
+
+halffresh3:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+
+halfbiased3:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun3
+	VMOVUPS (BX), Z3
+	VADDPS  Z3, Z0, Z0
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z3, Z2, Z2
+
+halfbegun3:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+
+halfk3:
+	VMOVUPS      (BX), Z3
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (DI)(AX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (DI)(AX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk3
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VMOVUPS      Z2, (AX)(CX*2)
+	VZEROUPPER
+	RET
+
+halfrows2:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         halffresh2
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS    (BX), Z0
+	VMOVUPS    (BX)(SI*1), Z1
+	JMP        halfbiased2
+
+halffresh2:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+
+halfbiased2:
+	MOVQ    bias+104(FP), BX
+	TESTQ   BX, BX
+	JZ      halfbegun2
+	VMOVUPS (BX), Z2
+	VADDPS  Z2, Z0, Z0
+	VADDPS  Z2, Z1, Z1
+
+halfbegun2:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+
+halfk2:
+	VMOVUPS      (BX), Z2
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (DI)(AX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          halfk2
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, (AX)(CX*1)
+	VZEROUPPER
+	RET
+
+halfrows1:
+	MOVQ       c+72(FP), AX
+	MOVQ       ldc+80(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (AX)
+	MOVQ       d+88(FP), AX
+	TESTQ      AX, AX
+	JZ         halffresh1
+	MOVQ       ldd+96(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS    (AX), Z0
+	JMP        halfbiased1
+
+halffresh1:
+	VXORPS Z0, Z0, Z0
+
+halfbiased1:
+	MOVQ    bias+104(FP), AX
+	TESTQ   AX, AX
+	JZ      halfbegun1
+	VMOVUPS (AX), Z1
+	VADDPS  Z1, Z0, Z0
+
+halfbegun1:
+	MOVQ b+56(FP), AX
+	MOVQ k+16(FP), BX
+	MOVQ a+24(FP), SI
+
+halfk1:
+	VMOVUPS      (AX), Z1
+	VBROADCASTSS (SI), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         CX, SI
+	ADDQ         DX, AX
+	DECQ         BX
+	JNZ          halfk1
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+narrow:
+	MOVQ  stepRow+40(FP), AX
+	SHLQ  $0x02, AX
+	MOVQ  stepK+48(FP), CX
+	SHLQ  $0x02, CX
+	MOVQ  ldb+64(FP), DX
+	SHLQ  $0x02, DX
+	MOVL  $0xffffffff, BX
+	MOVQ  n+8(FP), SI
+	BZHIL SI, BX, BX
+	KMOVW BX, K1
+
+narrowloop:
+	CMPQ       m+0(FP), $0x0c
+	JLT        narrowtail
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(SI*1)
+	PREFETCHT0 (R9)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh12
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	VMOVUPS.Z  (DI)(SI*1), K1, Z4
+	VMOVUPS.Z  (DI)(SI*2), K1, Z5
+	VMOVUPS.Z  (R8), K1, Z6
+	VMOVUPS.Z  (R8)(SI*1), K1, Z7
+	VMOVUPS.Z  (R8)(SI*2), K1, Z8
+	VMOVUPS.Z  (R9), K1, Z9
+	VMOVUPS.Z  (R9)(SI*1), K1, Z10
+	VMOVUPS.Z  (R9)(SI*2), K1, Z11
+	JMP        narrowbiased12
+
+narrowfresh12:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+
+narrowbiased12:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun12
+	VMOVUPS.Z (BX), K1, Z12
+	VADDPS    Z12, Z0, Z0
+	VADDPS    Z12, Z1, Z1
+	VADDPS    Z12, Z2, Z2
+	VADDPS    Z12, Z3, Z3
+	VADDPS    Z12, Z4, Z4
+	VADDPS    Z12, Z5, Z5
+	VADDPS    Z12, Z6, Z6
+	VADDPS    Z12, Z7, Z7
+	VADDPS    Z12, Z8, Z8
+	VADDPS    Z12, Z9, Z9
+	VADDPS    Z12, Z10, Z10
+	VADDPS    Z12, Z11, Z11
+
+narrowbegun12:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+narrowk12:
+	VMOVUPS.Z    (BX), K1, Z12
+	VBROADCASTSS (DI), Z13
+	VFMADD231PS  Z12, Z13, Z0
+	VBROADCASTSS (DI)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z1
+	VBROADCASTSS (DI)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z2
+	VBROADCASTSS (R8), Z13
+	VFMADD231PS  Z12, Z13, Z3
+	VBROADCASTSS (R8)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z4
+	VBROADCASTSS (R8)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z5
+	VBROADCASTSS (R9), Z13
+	VFMADD231PS  Z12, Z13, Z6
+	VBROADCASTSS (R9)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z7
+	VBROADCASTSS (R9)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z8
+	VBROADCASTSS (R10), Z13
+	VFMADD231PS  Z12, Z13, Z9
+	VBROADCASTSS (R10)(AX*1), Z13
+	VFMADD231PS  Z12, Z13, Z10
+	VBROADCASTSS (R10)(AX*2), Z13
+	VFMADD231PS  Z12, Z13, Z11
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk12
+	MOVQ         c+72(FP), BX
+	MOVQ         ldc+80(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	LEAQ         (DI)(SI*2), R8
+	ADDQ         SI, R8
+	LEAQ         (R8)(SI*2), R9
+	ADDQ         SI, R9
+	VMOVUPS      Z0, K1, (BX)
+	VMOVUPS      Z1, K1, (BX)(SI*1)
+	VMOVUPS      Z2, K1, (BX)(SI*2)
+	VMOVUPS      Z3, K1, (DI)
+	VMOVUPS      Z4, K1, (DI)(SI*1)
+	VMOVUPS      Z5, K1, (DI)(SI*2)
+	VMOVUPS      Z6, K1, (R8)
+	VMOVUPS      Z7, K1, (R8)(SI*1)
+	VMOVUPS      Z8, K1, (R8)(SI*2)
+	VMOVUPS      Z9, K1, (R9)
+	VMOVUPS      Z10, K1, (R9)(SI*1)
+	VMOVUPS      Z11, K1, (R9)(SI*2)
+	MOVQ         stepTile+32(FP), BX
+	SHLQ         $0x02, BX
+	ADDQ         BX, a+24(FP)
+	MOVQ         ldc+80(FP), BX
+	IMUL3Q       $0x30, BX, BX
+	ADDQ         BX, c+72(FP)
+	MOVQ         ldd+96(FP), BX
+	IMUL3Q       $0x30, BX, BX
+	ADDQ         BX, d+88(FP)
+	SUBQ         $0x0c, m+0(FP)
+	JMP          narrowloop
+
+narrowtail:
+	CMPQ m+0(FP), $0x01
+	JEQ  narrowrows1
+	CMPQ m+0(FP), $0x02
+	JEQ  narrowrows2
+	CMPQ m+0(FP), $0x03
+	JEQ  narrowrows3
+	CMPQ m+0(FP), $0x04
+	JEQ  narrowrows4
+	CMPQ m+0(FP), $0x05
+	JEQ  narrowrows5
+	CMPQ m+0(FP), $0x06
+	JEQ  narrowrows6
+	CMPQ m+0(FP), $0x07
+	JEQ  narrowrows7
+	CMPQ m+0(FP), $0x08
+	JEQ  narrowrows8
+	CMPQ m+0(FP), $0x09
+	JEQ  narrowrows9
+	CMPQ m+0(FP), $0x0a
+	JEQ  narrowrows10
+	CMPQ m+0(FP), $0x0b
+	JEQ  narrowrows11
+	VZEROUPPER
+	RET
+
+narrowrows11:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh11
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	VMOVUPS.Z  (DI)(SI*1), K1, Z4
+	VMOVUPS.Z  (DI)(SI*2), K1, Z5
+	VMOVUPS.Z  (R8), K1, Z6
+	VMOVUPS.Z  (R8)(SI*1), K1, Z7
+	VMOVUPS.Z  (R8)(SI*2), K1, Z8
+	VMOVUPS.Z  (R9), K1, Z9
+	VMOVUPS.Z  (R9)(SI*1), K1, Z10
+	JMP        narrowbiased11
+
+narrowfresh11:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+
+narrowbiased11:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun11
+	VMOVUPS.Z (BX), K1, Z11
+	VADDPS    Z11, Z0, Z0
+	VADDPS    Z11, Z1, Z1
+	VADDPS    Z11, Z2, Z2
+	VADDPS    Z11, Z3, Z3
+	VADDPS    Z11, Z4, Z4
+	VADDPS    Z11, Z5, Z5
+	VADDPS    Z11, Z6, Z6
+	VADDPS    Z11, Z7, Z7
+	VADDPS    Z11, Z8, Z8
+	VADDPS    Z11, Z9, Z9
+	VADDPS    Z11, Z10, Z10
+
+narrowbegun11:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+narrowk11:
+	VMOVUPS.Z    (BX), K1, Z11
+	VBROADCASTSS (DI), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (DI)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (DI)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (R8), Z12
+	VFMADD231PS  Z11, Z12, Z3
+	VBROADCASTSS (R8)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z4
+	VBROADCASTSS (R8)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z5
+	VBROADCASTSS (R9), Z12
+	VFMADD231PS  Z11, Z12, Z6
+	VBROADCASTSS (R9)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z7
+	VBROADCASTSS (R9)(AX*2), Z12
+	VFMADD231PS  Z11, Z12, Z8
+	VBROADCASTSS (R10), Z12
+	VFMADD231PS  Z11, Z12, Z9
+	VBROADCASTSS (R10)(AX*1), Z12
+	VFMADD231PS  Z11, Z12, Z10
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk11
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	LEAQ         (BX)(CX*2), SI
+	ADDQ         CX, SI
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS      Z4, K1, (DX)(CX*1)
+	VMOVUPS      Z5, K1, (DX)(CX*2)
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS      Z7, K1, (BX)(CX*1)
+	VMOVUPS      Z8, K1, (BX)(CX*2)
+	VMOVUPS      Z9, K1, (SI)
+	VMOVUPS      Z10, K1, (SI)(CX*1)
+	VZEROUPPER
+	RET
+
+narrowrows10:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	PREFETCHT0 (R9)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh10
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	LEAQ       (R8)(SI*2), R9
+	ADDQ       SI, R9
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	VMOVUPS.Z  (DI)(SI*1), K1, Z4
+	VMOVUPS.Z  (DI)(SI*2), K1, Z5
+	VMOVUPS.Z  (R8), K1, Z6
+	VMOVUPS.Z  (R8)(SI*1), K1, Z7
+	VMOVUPS.Z  (R8)(SI*2), K1, Z8
+	VMOVUPS.Z  (R9), K1, Z9
+	JMP        narrowbiased10
+
+narrowfresh10:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+
+narrowbiased10:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun10
+	VMOVUPS.Z (BX), K1, Z10
+	VADDPS    Z10, Z0, Z0
+	VADDPS    Z10, Z1, Z1
+	VADDPS    Z10, Z2, Z2
+	VADDPS    Z10, Z3, Z3
+	VADDPS    Z10, Z4, Z4
+	VADDPS    Z10, Z5, Z5
+	VADDPS    Z10, Z6, Z6
+	VADDPS    Z10, Z7, Z7
+	VADDPS    Z10, Z8, Z8
+	VADDPS    Z10, Z9, Z9
+
+narrowbegun10:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+	LEAQ (R9)(AX*2), R10
+	ADDQ AX, R10
+
+narrowk10:
+	VMOVUPS.Z    (BX), K1, Z10
+	VBROADCASTSS (DI), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (DI)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z1
+	VBROADCASTSS (DI)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z2
+	VBROADCASTSS (R8), Z11
+	VFMADD231PS  Z10, Z11, Z3
+	VBROADCASTSS (R8)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z4
+	VBROADCASTSS (R8)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z5
+	VBROADCASTSS (R9), Z11
+	VFMADD231PS  Z10, Z11, Z6
+	VBROADCASTSS (R9)(AX*1), Z11
+	VFMADD231PS  Z10, Z11, Z7
+	VBROADCASTSS (R9)(AX*2), Z11
+	VFMADD231PS  Z10, Z11, Z8
+	VBROADCASTSS (R10), Z11
+	VFMADD231PS  Z10, Z11, Z9
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         CX, R10
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk10
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	LEAQ         (BX)(CX*2), SI
+	ADDQ         CX, SI
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS      Z4, K1, (DX)(CX*1)
+	VMOVUPS      Z5, K1, (DX)(CX*2)
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS      Z7, K1, (BX)(CX*1)
+	VMOVUPS      Z8, K1, (BX)(CX*2)
+	VMOVUPS      Z9, K1, (SI)
+	VZEROUPPER
+	RET
+
+narrowrows9:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	PREFETCHT0 (R8)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh9
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	VMOVUPS.Z  (DI)(SI*1), K1, Z4
+	VMOVUPS.Z  (DI)(SI*2), K1, Z5
+	VMOVUPS.Z  (R8), K1, Z6
+	VMOVUPS.Z  (R8)(SI*1), K1, Z7
+	VMOVUPS.Z  (R8)(SI*2), K1, Z8
+	JMP        narrowbiased9
+
+narrowfresh9:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+
+narrowbiased9:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun9
+	VMOVUPS.Z (BX), K1, Z9
+	VADDPS    Z9, Z0, Z0
+	VADDPS    Z9, Z1, Z1
+	VADDPS    Z9, Z2, Z2
+	VADDPS    Z9, Z3, Z3
+	VADDPS    Z9, Z4, Z4
+	VADDPS    Z9, Z5, Z5
+	VADDPS    Z9, Z6, Z6
+	VADDPS    Z9, Z7, Z7
+	VADDPS    Z9, Z8, Z8
+
+narrowbegun9:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+narrowk9:
+	VMOVUPS.Z    (BX), K1, Z9
+	VBROADCASTSS (DI), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS (DI)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (DI)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z2
+	VBROADCASTSS (R8), Z10
+	VFMADD231PS  Z9, Z10, Z3
+	VBROADCASTSS (R8)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z4
+	VBROADCASTSS (R8)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z5
+	VBROADCASTSS (R9), Z10
+	VFMADD231PS  Z9, Z10, Z6
+	VBROADCASTSS (R9)(AX*1), Z10
+	VFMADD231PS  Z9, Z10, Z7
+	VBROADCASTSS (R9)(AX*2), Z10
+	VFMADD231PS  Z9, Z10, Z8
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk9
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS      Z4, K1, (DX)(CX*1)
+	VMOVUPS      Z5, K1, (DX)(CX*2)
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS      Z7, K1, (BX)(CX*1)
+	VMOVUPS      Z8, K1, (BX)(CX*2)
+	VZEROUPPER
+	RET
+
+narrowrows8:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	PREFETCHT0 (R8)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh8
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	VMOVUPS.Z  (DI)(SI*1), K1, Z4
+	VMOVUPS.Z  (DI)(SI*2), K1, Z5
+	VMOVUPS.Z  (R8), K1, Z6
+	VMOVUPS.Z  (R8)(SI*1), K1, Z7
+	JMP        narrowbiased8
+
+narrowfresh8:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+
+narrowbiased8:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun8
+	VMOVUPS.Z (BX), K1, Z8
+	VADDPS    Z8, Z0, Z0
+	VADDPS    Z8, Z1, Z1
+	VADDPS    Z8, Z2, Z2
+	VADDPS    Z8, Z3, Z3
+	VADDPS    Z8, Z4, Z4
+	VADDPS    Z8, Z5, Z5
+	VADDPS    Z8, Z6, Z6
+	VADDPS    Z8, Z7, Z7
+
+narrowbegun8:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+narrowk8:
+	VMOVUPS.Z    (BX), K1, Z8
+	VBROADCASTSS (DI), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (DI)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z1
+	VBROADCASTSS (DI)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (R8), Z9
+	VFMADD231PS  Z8, Z9, Z3
+	VBROADCASTSS (R8)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z4
+	VBROADCASTSS (R8)(AX*2), Z9
+	VFMADD231PS  Z8, Z9, Z5
+	VBROADCASTSS (R9), Z9
+	VFMADD231PS  Z8, Z9, Z6
+	VBROADCASTSS (R9)(AX*1), Z9
+	VFMADD231PS  Z8, Z9, Z7
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk8
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS      Z4, K1, (DX)(CX*1)
+	VMOVUPS      Z5, K1, (DX)(CX*2)
+	VMOVUPS      Z6, K1, (BX)
+	VMOVUPS      Z7, K1, (BX)(CX*1)
+	VZEROUPPER
+	RET
+
+narrowrows7:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	PREFETCHT0 (R8)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh7
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	LEAQ       (DI)(SI*2), R8
+	ADDQ       SI, R8
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	VMOVUPS.Z  (DI)(SI*1), K1, Z4
+	VMOVUPS.Z  (DI)(SI*2), K1, Z5
+	VMOVUPS.Z  (R8), K1, Z6
+	JMP        narrowbiased7
+
+narrowfresh7:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+
+narrowbiased7:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun7
+	VMOVUPS.Z (BX), K1, Z7
+	VADDPS    Z7, Z0, Z0
+	VADDPS    Z7, Z1, Z1
+	VADDPS    Z7, Z2, Z2
+	VADDPS    Z7, Z3, Z3
+	VADDPS    Z7, Z4, Z4
+	VADDPS    Z7, Z5, Z5
+	VADDPS    Z7, Z6, Z6
+
+narrowbegun7:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+	LEAQ (R8)(AX*2), R9
+	ADDQ AX, R9
+
+narrowk7:
+	VMOVUPS.Z    (BX), K1, Z7
+	VBROADCASTSS (DI), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (DI)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (DI)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z2
+	VBROADCASTSS (R8), Z8
+	VFMADD231PS  Z7, Z8, Z3
+	VBROADCASTSS (R8)(AX*1), Z8
+	VFMADD231PS  Z7, Z8, Z4
+	VBROADCASTSS (R8)(AX*2), Z8
+	VFMADD231PS  Z7, Z8, Z5
+	VBROADCASTSS (R9), Z8
+	VFMADD231PS  Z7, Z8, Z6
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         CX, R9
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk7
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	LEAQ         (DX)(CX*2), BX
+	ADDQ         CX, BX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS      Z4, K1, (DX)(CX*1)
+	VMOVUPS      Z5, K1, (DX)(CX*2)
+	VMOVUPS      Z6, K1, (BX)
+	VZEROUPPER
+	RET
+
+narrowrows6:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	PREFETCHT0 (DI)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh6
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	VMOVUPS.Z  (DI)(SI*1), K1, Z4
+	VMOVUPS.Z  (DI)(SI*2), K1, Z5
+	JMP        narrowbiased6
+
+narrowfresh6:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+
+narrowbiased6:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun6
+	VMOVUPS.Z (BX), K1, Z6
+	VADDPS    Z6, Z0, Z0
+	VADDPS    Z6, Z1, Z1
+	VADDPS    Z6, Z2, Z2
+	VADDPS    Z6, Z3, Z3
+	VADDPS    Z6, Z4, Z4
+	VADDPS    Z6, Z5, Z5
+
+narrowbegun6:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+narrowk6:
+	VMOVUPS.Z    (BX), K1, Z6
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (DI)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z1
+	VBROADCASTSS (DI)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z2
+	VBROADCASTSS (R8), Z7
+	VFMADD231PS  Z6, Z7, Z3
+	VBROADCASTSS (R8)(AX*1), Z7
+	VFMADD231PS  Z6, Z7, Z4
+	VBROADCASTSS (R8)(AX*2), Z7
+	VFMADD231PS  Z6, Z7, Z5
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk6
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS      Z4, K1, (DX)(CX*1)
+	VMOVUPS      Z5, K1, (DX)(CX*2)
+	VZEROUPPER
+	RET
+
+narrowrows5:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	PREFETCHT0 (DI)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh5
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	VMOVUPS.Z  (DI)(SI*1), K1, Z4
+	JMP        narrowbiased5
+
+narrowfresh5:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+
+narrowbiased5:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun5
+	VMOVUPS.Z (BX), K1, Z5
+	VADDPS    Z5, Z0, Z0
+	VADDPS    Z5, Z1, Z1
+	VADDPS    Z5, Z2, Z2
+	VADDPS    Z5, Z3, Z3
+	VADDPS    Z5, Z4, Z4
+
+narrowbegun5:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+narrowk5:
+	VMOVUPS.Z    (BX), K1, Z5
+	VBROADCASTSS (DI), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (DI)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (DI)(AX*2), Z6
+	VFMADD231PS  Z5, Z6, Z2
+	VBROADCASTSS (R8), Z6
+	VFMADD231PS  Z5, Z6, Z3
+	VBROADCASTSS (R8)(AX*1), Z6
+	VFMADD231PS  Z5, Z6, Z4
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk5
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (DX)
+	VMOVUPS      Z4, K1, (DX)(CX*1)
+	VZEROUPPER
+	RET
+
+narrowrows4:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	PREFETCHT0 (DI)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh4
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	LEAQ       (BX)(SI*2), DI
+	ADDQ       SI, DI
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	VMOVUPS.Z  (DI), K1, Z3
+	JMP        narrowbiased4
+
+narrowfresh4:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+
+narrowbiased4:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun4
+	VMOVUPS.Z (BX), K1, Z4
+	VADDPS    Z4, Z0, Z0
+	VADDPS    Z4, Z1, Z1
+	VADDPS    Z4, Z2, Z2
+	VADDPS    Z4, Z3, Z3
+
+narrowbegun4:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+	LEAQ (DI)(AX*2), R8
+	ADDQ AX, R8
+
+narrowk4:
+	VMOVUPS.Z    (BX), K1, Z4
+	VBROADCASTSS (DI), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (DI)(AX*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VBROADCASTSS (DI)(AX*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         CX, DI
+	ADDQ         CX, R8
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk4
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	LEAQ         (AX)(CX*2), DX
+	ADDQ         CX, DX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VMOVUPS      Z3, K1, (DX)
+	VZEROUPPER
+	RET
+
+narrowrows3:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	PREFETCHT0 (BX)(SI*2)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh3
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	VMOVUPS.Z  (BX)(SI*2), K1, Z2
+	JMP        narrowbiased3
+
+narrowfresh3:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+
+narrowbiased3:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun3
+	VMOVUPS.Z (BX), K1, Z3
+	VADDPS    Z3, Z0, Z0
+	VADDPS    Z3, Z1, Z1
+	VADDPS    Z3, Z2, Z2
+
+narrowbegun3:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+
+narrowk3:
+	VMOVUPS.Z    (BX), K1, Z3
+	VBROADCASTSS (DI), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (DI)(AX*1), Z4
+	VFMADD231PS  Z3, Z4, Z1
+	VBROADCASTSS (DI)(AX*2), Z4
+	VFMADD231PS  Z3, Z4, Z2
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk3
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VMOVUPS      Z2, K1, (AX)(CX*2)
+	VZEROUPPER
+	RET
+
+narrowrows2:
+	MOVQ       c+72(FP), BX
+	MOVQ       ldc+80(FP), SI
+	SHLQ       $0x02, SI
+	PREFETCHT0 (BX)
+	PREFETCHT0 (BX)(SI*1)
+	MOVQ       d+88(FP), BX
+	TESTQ      BX, BX
+	JZ         narrowfresh2
+	MOVQ       ldd+96(FP), SI
+	SHLQ       $0x02, SI
+	VMOVUPS.Z  (BX), K1, Z0
+	VMOVUPS.Z  (BX)(SI*1), K1, Z1
+	JMP        narrowbiased2
+
+narrowfresh2:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+
+narrowbiased2:
+	MOVQ      bias+104(FP), BX
+	TESTQ     BX, BX
+	JZ        narrowbegun2
+	VMOVUPS.Z (BX), K1, Z2
+	VADDPS    Z2, Z0, Z0
+	VADDPS    Z2, Z1, Z1
+
+narrowbegun2:
+	MOVQ b+56(FP), BX
+	MOVQ k+16(FP), SI
+	MOVQ a+24(FP), DI
+
+narrowk2:
+	VMOVUPS.Z    (BX), K1, Z2
+	VBROADCASTSS (DI), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (DI)(AX*1), Z3
+	VFMADD231PS  Z2, Z3, Z1
+	ADDQ         CX, DI
+	ADDQ         DX, BX
+	DECQ         SI
+	JNZ          narrowk2
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, K1, (AX)
+	VMOVUPS      Z1, K1, (AX)(CX*1)
+	VZEROUPPER
+	RET
+
+narrowrows1:
+	MOVQ       c+72(FP), AX
+	MOVQ       ldc+80(FP), BX
+	SHLQ       $0x02, BX
+	PREFETCHT0 (AX)
+	MOVQ       d+88(FP), AX
+	TESTQ      AX, AX
+	JZ         narrowfresh1
+	MOVQ       ldd+96(FP), BX
+	SHLQ       $0x02, BX
+	VMOVUPS.Z  (AX), K1, Z0
+	JMP        narrowbiased1
+
+narrowfresh1:
+	VXORPS Z0, Z0, Z0
+
+narrowbiased1:
+	MOVQ      bias+104(FP), AX
+	TESTQ     AX, AX
+	JZ        narrowbegun1
+	VMOVUPS.Z (AX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+
+narrowbegun1:
+	MOVQ b+56(FP), AX
+	MOVQ k+16(FP), BX
+	MOVQ a+24(FP), SI
+
+narrowk1:
+	VMOVUPS.Z    (AX), K1, Z1
+	VBROADCASTSS (SI), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         CX, SI
+	ADDQ         DX, AX
+	DECQ         BX
+	JNZ          narrowk1
+	MOVQ         c+72(FP), AX
+	MOVQ         ldc+80(FP), CX
+	SHLQ         $0x02, CX
+	VMOVUPS      Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func packRowsAVX512(dst *float32, b *float32, ldb int, rows int, k int)
+// Requires: AVX
+TEXT ·packRowsAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ b+8(FP), CX
+	MOVQ ldb+16(FP), DX
 	SHLQ $0x02, DX
 	MOVQ rows+24(FP), BX
 	MOVQ k+32(FP), SI
@@ -2532,11 +9420,11 @@ TEXT ·packTileAVX2(SB), NOSPLIT, $0-40
 	LEAQ (DI)(DX*2), R8
 	ADDQ DX, R8
 	CMPQ BX, $0x08
-	JNE  some137
+	JNE  some148
 
-block139:
+block150:
 	CMPQ       SI, $0x08
-	JLT        columns140
+	JLT        columns151
 	VMOVUPS    (CX), Y0
 	VMOVUPS    (CX)(DX*1), Y1
 	VMOVUPS    (CX)(DX*2), Y2
@@ -2570,23 +9458,23 @@ block139:
 	VPERM2F128 $0x20, Y4, Y0, Y8
 	VPERM2F128 $0x31, Y4, Y0, Y0
 	VMOVUPS    Y6, (AX)
-	VMOVUPS    Y7, 24(AX)
-	VMOVUPS    Y3, 48(AX)
-	VMOVUPS    Y8, 72(AX)
-	VMOVUPS    Y2, 96(AX)
-	VMOVUPS    Y1, 120(AX)
-	VMOVUPS    Y5, 144(AX)
-	VMOVUPS    Y0, 168(AX)
-	ADDQ       $0x000000c0, AX
+	VMOVUPS    Y7, 128(AX)
+	VMOVUPS    Y3, 256(AX)
+	VMOVUPS    Y8, 384(AX)
+	VMOVUPS    Y2, 512(AX)
+	VMOVUPS    Y1, 640(AX)
+	VMOVUPS    Y5, 768(AX)
+	VMOVUPS    Y0, 896(AX)
+	ADDQ       $0x00000400, AX
 	ADDQ       $0x20, CX
 	ADDQ       $0x20, DI
 	ADDQ       $0x20, R8
 	SUBQ       $0x08, SI
-	JMP        block139
+	JMP        block150
 
-columns140:
+columns151:
 	TESTQ SI, SI
-	JZ    walked138
+	JZ    walked149
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskgemm<>+32(SB), BX
@@ -2628,32 +9516,32 @@ columns140:
 	VPERM2F128 $0x31, Y0, Y1, Y0
 	VMOVUPS    Y5, (AX)
 	CMPQ       SI, $0x01
-	JLE        walked138
-	VMOVUPS    Y7, 24(AX)
+	JLE        walked149
+	VMOVUPS    Y7, 128(AX)
 	CMPQ       SI, $0x02
-	JLE        walked138
-	VMOVUPS    Y4, 48(AX)
+	JLE        walked149
+	VMOVUPS    Y4, 256(AX)
 	CMPQ       SI, $0x03
-	JLE        walked138
-	VMOVUPS    Y8, 72(AX)
+	JLE        walked149
+	VMOVUPS    Y8, 384(AX)
 	CMPQ       SI, $0x04
-	JLE        walked138
-	VMOVUPS    Y3, 96(AX)
+	JLE        walked149
+	VMOVUPS    Y3, 512(AX)
 	CMPQ       SI, $0x05
-	JLE        walked138
-	VMOVUPS    Y2, 120(AX)
+	JLE        walked149
+	VMOVUPS    Y2, 640(AX)
 	CMPQ       SI, $0x06
-	JLE        walked138
-	VMOVUPS    Y6, 144(AX)
+	JLE        walked149
+	VMOVUPS    Y6, 768(AX)
 	CMPQ       SI, $0x07
-	JLE        walked138
-	VMOVUPS    Y0, 168(AX)
-	JMP        walked138
+	JLE        walked149
+	VMOVUPS    Y0, 896(AX)
+	JMP        walked149
 
-some137:
-block143:
+some148:
+block154:
 	CMPQ    SI, $0x08
-	JLT     columns144
+	JLT     columns155
 	VXORPS  Y0, Y0, Y0
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
@@ -2664,28 +9552,28 @@ block143:
 	VXORPS  Y7, Y7, Y7
 	VMOVUPS (CX), Y0
 	CMPQ    BX, $0x01
-	JLE     loaded145
+	JLE     loaded156
 	VMOVUPS (CX)(DX*1), Y1
 	CMPQ    BX, $0x02
-	JLE     loaded145
+	JLE     loaded156
 	VMOVUPS (CX)(DX*2), Y2
 	CMPQ    BX, $0x03
-	JLE     loaded145
+	JLE     loaded156
 	VMOVUPS (DI), Y3
 	CMPQ    BX, $0x04
-	JLE     loaded145
+	JLE     loaded156
 	VMOVUPS (DI)(DX*1), Y4
 	CMPQ    BX, $0x05
-	JLE     loaded145
+	JLE     loaded156
 	VMOVUPS (DI)(DX*2), Y5
 	CMPQ    BX, $0x06
-	JLE     loaded145
+	JLE     loaded156
 	VMOVUPS (R8), Y6
 	CMPQ    BX, $0x07
-	JLE     loaded145
+	JLE     loaded156
 	VMOVUPS (R8)(DX*1), Y7
 
-loaded145:
+loaded156:
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y0
 	VUNPCKLPS  Y3, Y2, Y1
@@ -2711,23 +9599,23 @@ loaded145:
 	VPERM2F128 $0x20, Y4, Y0, Y8
 	VPERM2F128 $0x31, Y4, Y0, Y0
 	VMOVUPS    Y6, (AX)
-	VMOVUPS    Y7, 24(AX)
-	VMOVUPS    Y3, 48(AX)
-	VMOVUPS    Y8, 72(AX)
-	VMOVUPS    Y2, 96(AX)
-	VMOVUPS    Y1, 120(AX)
-	VMOVUPS    Y5, 144(AX)
-	VMOVUPS    Y0, 168(AX)
-	ADDQ       $0x000000c0, AX
+	VMOVUPS    Y7, 128(AX)
+	VMOVUPS    Y3, 256(AX)
+	VMOVUPS    Y8, 384(AX)
+	VMOVUPS    Y2, 512(AX)
+	VMOVUPS    Y1, 640(AX)
+	VMOVUPS    Y5, 768(AX)
+	VMOVUPS    Y0, 896(AX)
+	ADDQ       $0x00000400, AX
 	ADDQ       $0x20, CX
 	ADDQ       $0x20, DI
 	ADDQ       $0x20, R8
 	SUBQ       $0x08, SI
-	JMP        block143
+	JMP        block154
 
-columns144:
+columns155:
 	TESTQ SI, SI
-	JZ    walked138
+	JZ    walked149
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskgemm<>+32(SB), R9
@@ -2745,28 +9633,28 @@ columns144:
 	VXORPS     Y8, Y8, Y8
 	VMASKMOVPS (CX), Y0, Y1
 	CMPQ       BX, $0x01
-	JLE        loaded146
+	JLE        loaded157
 	VMASKMOVPS (CX)(DX*1), Y0, Y2
 	CMPQ       BX, $0x02
-	JLE        loaded146
+	JLE        loaded157
 	VMASKMOVPS (CX)(DX*2), Y0, Y3
 	CMPQ       BX, $0x03
-	JLE        loaded146
+	JLE        loaded157
 	VMASKMOVPS (DI), Y0, Y4
 	CMPQ       BX, $0x04
-	JLE        loaded146
+	JLE        loaded157
 	VMASKMOVPS (DI)(DX*1), Y0, Y5
 	CMPQ       BX, $0x05
-	JLE        loaded146
+	JLE        loaded157
 	VMASKMOVPS (DI)(DX*2), Y0, Y6
 	CMPQ       BX, $0x06
-	JLE        loaded146
+	JLE        loaded157
 	VMASKMOVPS (R8), Y0, Y7
 	CMPQ       BX, $0x07
-	JLE        loaded146
+	JLE        loaded157
 	VMASKMOVPS (R8)(DX*1), Y0, Y8
 
-loaded146:
+loaded157:
 	VUNPCKLPS  Y2, Y1, Y0
 	VUNPCKHPS  Y2, Y1, Y1
 	VUNPCKLPS  Y4, Y3, Y2
@@ -2793,94 +9681,803 @@ loaded146:
 	VPERM2F128 $0x31, Y5, Y1, Y1
 	VMOVUPS    Y7, (AX)
 	CMPQ       SI, $0x01
-	JLE        walked138
-	VMOVUPS    Y8, 24(AX)
+	JLE        walked149
+	VMOVUPS    Y8, 128(AX)
 	CMPQ       SI, $0x02
-	JLE        walked138
-	VMOVUPS    Y4, 48(AX)
+	JLE        walked149
+	VMOVUPS    Y4, 256(AX)
 	CMPQ       SI, $0x03
-	JLE        walked138
-	VMOVUPS    Y6, 72(AX)
+	JLE        walked149
+	VMOVUPS    Y6, 384(AX)
 	CMPQ       SI, $0x04
-	JLE        walked138
-	VMOVUPS    Y3, 96(AX)
+	JLE        walked149
+	VMOVUPS    Y3, 512(AX)
 	CMPQ       SI, $0x05
-	JLE        walked138
-	VMOVUPS    Y0, 120(AX)
+	JLE        walked149
+	VMOVUPS    Y0, 640(AX)
 	CMPQ       SI, $0x06
-	JLE        walked138
-	VMOVUPS    Y2, 144(AX)
+	JLE        walked149
+	VMOVUPS    Y2, 768(AX)
 	CMPQ       SI, $0x07
-	JLE        walked138
-	VMOVUPS    Y1, 168(AX)
+	JLE        walked149
+	VMOVUPS    Y1, 896(AX)
 
-walked138:
+walked149:
 	VZEROUPPER
 	RET
 
-// func packTransAVX2(dst *float32, stepTile int, a *float32, lda int, rows int, k int)
-// Requires: AVX
-TEXT ·packTransAVX2(SB), NOSPLIT, $0-48
-	MOVQ dst+0(FP), AX
-	MOVQ stepTile+8(FP), CX
-	SHLQ $0x02, CX
-	MOVQ a+16(FP), DX
-	MOVQ lda+24(FP), BX
-	SHLQ $0x02, BX
-	MOVQ k+40(FP), SI
-	MOVQ $0x00000006, DI
+// func packTileAVX512(dst *float32, a *float32, lda int, rows int, k int)
+// Requires: AVX, CMOV
+TEXT ·packTileAVX512(SB), NOSPLIT, $0-40
+	MOVQ    rows+24(FP), AX
+	MOVQ    dst+0(FP), CX
+	MOVQ    a+8(FP), DX
+	MOVQ    lda+16(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    $0x00000008, SI
+	CMPQ    AX, SI
+	CMOVQGT SI, AX
+	MOVQ    k+32(FP), SI
+	LEAQ    (DX)(BX*2), DI
+	ADDQ    BX, DI
+	LEAQ    (DI)(BX*2), R8
+	ADDQ    BX, R8
+	CMPQ    AX, $0x08
+	JNE     some159
+
+block161:
+	CMPQ       SI, $0x08
+	JLT        columns162
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (DX)(BX*1), Y1
+	VMOVUPS    (DX)(BX*2), Y2
+	VMOVUPS    (DI), Y3
+	VMOVUPS    (DI)(BX*1), Y4
+	VMOVUPS    (DI)(BX*2), Y5
+	VMOVUPS    (R8), Y6
+	VMOVUPS    (R8)(BX*1), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (CX)
+	VMOVUPS    Y7, 48(CX)
+	VMOVUPS    Y3, 96(CX)
+	VMOVUPS    Y8, 144(CX)
+	VMOVUPS    Y2, 192(CX)
+	VMOVUPS    Y1, 240(CX)
+	VMOVUPS    Y5, 288(CX)
+	VMOVUPS    Y0, 336(CX)
+	ADDQ       $0x00000180, CX
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, SI
+	JMP        block161
+
+columns162:
+	TESTQ SI, SI
+	JZ    walked160
 
 	// A window on eight ones and eight zeros
-	LEAQ    tailMaskgemm<>+32(SB), R8
-	SHLQ    $0x02, DI
-	SUBQ    DI, R8
-	VMOVUPS (R8), Y0
-	MOVQ    rows+32(FP), DI
+	LEAQ       tailMaskgemm<>+32(SB), AX
+	MOVQ       SI, R9
+	SHLQ       $0x02, R9
+	SUBQ       R9, AX
+	VMOVUPS    (AX), Y0
+	VMASKMOVPS (DX), Y0, Y1
+	VMASKMOVPS (DX)(BX*1), Y0, Y2
+	VMASKMOVPS (DX)(BX*2), Y0, Y3
+	VMASKMOVPS (DI), Y0, Y4
+	VMASKMOVPS (DI)(BX*1), Y0, Y5
+	VMASKMOVPS (DI)(BX*2), Y0, Y6
+	VMASKMOVPS (R8), Y0, Y7
+	VMASKMOVPS (R8)(BX*1), Y0, Y0
+	VUNPCKLPS  Y2, Y1, Y8
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y0, Y7, Y6
+	VUNPCKHPS  Y0, Y7, Y0
+	VSHUFPS    $0x44, Y2, Y8, Y7
+	VSHUFPS    $0xee, Y2, Y8, Y2
+	VSHUFPS    $0x44, Y3, Y1, Y8
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y0, Y5, Y6
+	VSHUFPS    $0xee, Y0, Y5, Y0
+	VPERM2F128 $0x20, Y3, Y7, Y5
+	VPERM2F128 $0x31, Y3, Y7, Y3
+	VPERM2F128 $0x20, Y4, Y2, Y7
+	VPERM2F128 $0x31, Y4, Y2, Y2
+	VPERM2F128 $0x20, Y6, Y8, Y4
+	VPERM2F128 $0x31, Y6, Y8, Y6
+	VPERM2F128 $0x20, Y0, Y1, Y8
+	VPERM2F128 $0x31, Y0, Y1, Y0
+	VMOVUPS    Y5, (CX)
+	CMPQ       SI, $0x01
+	JLE        walked160
+	VMOVUPS    Y7, 48(CX)
+	CMPQ       SI, $0x02
+	JLE        walked160
+	VMOVUPS    Y4, 96(CX)
+	CMPQ       SI, $0x03
+	JLE        walked160
+	VMOVUPS    Y8, 144(CX)
+	CMPQ       SI, $0x04
+	JLE        walked160
+	VMOVUPS    Y3, 192(CX)
+	CMPQ       SI, $0x05
+	JLE        walked160
+	VMOVUPS    Y2, 240(CX)
+	CMPQ       SI, $0x06
+	JLE        walked160
+	VMOVUPS    Y6, 288(CX)
+	CMPQ       SI, $0x07
+	JLE        walked160
+	VMOVUPS    Y0, 336(CX)
+	JMP        walked160
+
+some159:
+block165:
+	CMPQ    SI, $0x08
+	JLT     columns166
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VMOVUPS (DX), Y0
+	CMPQ    AX, $0x01
+	JLE     loaded167
+	VMOVUPS (DX)(BX*1), Y1
+	CMPQ    AX, $0x02
+	JLE     loaded167
+	VMOVUPS (DX)(BX*2), Y2
+	CMPQ    AX, $0x03
+	JLE     loaded167
+	VMOVUPS (DI), Y3
+	CMPQ    AX, $0x04
+	JLE     loaded167
+	VMOVUPS (DI)(BX*1), Y4
+	CMPQ    AX, $0x05
+	JLE     loaded167
+	VMOVUPS (DI)(BX*2), Y5
+	CMPQ    AX, $0x06
+	JLE     loaded167
+	VMOVUPS (R8), Y6
+	CMPQ    AX, $0x07
+	JLE     loaded167
+	VMOVUPS (R8)(BX*1), Y7
+
+loaded167:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    Y6, (CX)
+	VMOVUPS    Y7, 48(CX)
+	VMOVUPS    Y3, 96(CX)
+	VMOVUPS    Y8, 144(CX)
+	VMOVUPS    Y2, 192(CX)
+	VMOVUPS    Y1, 240(CX)
+	VMOVUPS    Y5, 288(CX)
+	VMOVUPS    Y0, 336(CX)
+	ADDQ       $0x00000180, CX
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, SI
+	JMP        block165
+
+columns166:
+	TESTQ SI, SI
+	JZ    walked160
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), R9
+	MOVQ       SI, R10
+	SHLQ       $0x02, R10
+	SUBQ       R10, R9
+	VMOVUPS    (R9), Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VMASKMOVPS (DX), Y0, Y1
+	CMPQ       AX, $0x01
+	JLE        loaded168
+	VMASKMOVPS (DX)(BX*1), Y0, Y2
+	CMPQ       AX, $0x02
+	JLE        loaded168
+	VMASKMOVPS (DX)(BX*2), Y0, Y3
+	CMPQ       AX, $0x03
+	JLE        loaded168
+	VMASKMOVPS (DI), Y0, Y4
+	CMPQ       AX, $0x04
+	JLE        loaded168
+	VMASKMOVPS (DI)(BX*1), Y0, Y5
+	CMPQ       AX, $0x05
+	JLE        loaded168
+	VMASKMOVPS (DI)(BX*2), Y0, Y6
+	CMPQ       AX, $0x06
+	JLE        loaded168
+	VMASKMOVPS (R8), Y0, Y7
+	CMPQ       AX, $0x07
+	JLE        loaded168
+	VMASKMOVPS (R8)(BX*1), Y0, Y8
+
+loaded168:
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y8, Y7, Y6
+	VUNPCKHPS  Y8, Y7, Y7
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y3, Y1, Y2
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y7, Y5, Y6
+	VSHUFPS    $0xee, Y7, Y5, Y5
+	VPERM2F128 $0x20, Y3, Y8, Y7
+	VPERM2F128 $0x31, Y3, Y8, Y3
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y4
+	VPERM2F128 $0x31, Y6, Y2, Y2
+	VPERM2F128 $0x20, Y5, Y1, Y6
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VMOVUPS    Y7, (CX)
+	CMPQ       SI, $0x01
+	JLE        walked160
+	VMOVUPS    Y8, 48(CX)
+	CMPQ       SI, $0x02
+	JLE        walked160
+	VMOVUPS    Y4, 96(CX)
+	CMPQ       SI, $0x03
+	JLE        walked160
+	VMOVUPS    Y6, 144(CX)
+	CMPQ       SI, $0x04
+	JLE        walked160
+	VMOVUPS    Y3, 192(CX)
+	CMPQ       SI, $0x05
+	JLE        walked160
+	VMOVUPS    Y0, 240(CX)
+	CMPQ       SI, $0x06
+	JLE        walked160
+	VMOVUPS    Y2, 288(CX)
+	CMPQ       SI, $0x07
+	JLE        walked160
+	VMOVUPS    Y1, 336(CX)
+
+walked160:
+	MOVQ rows+24(FP), AX
+	MOVQ dst+0(FP), CX
+	MOVQ a+8(FP), DX
+	MOVQ lda+16(FP), BX
+	SHLQ $0x02, BX
+	SUBQ $0x08, AX
+	JLE  done169
+	LEAQ (DX)(BX*8), DX
+	ADDQ $0x20, CX
+	MOVQ k+32(FP), SI
+	LEAQ (DX)(BX*2), DI
+	ADDQ BX, DI
+	LEAQ (DI)(BX*2), R8
+	ADDQ BX, R8
+	CMPQ AX, $0x08
+	JNE  some170
+
+block172:
+	CMPQ       SI, $0x08
+	JLT        columns173
+	VMOVUPS    (DX), Y0
+	VMOVUPS    (DX)(BX*1), Y1
+	VMOVUPS    (DX)(BX*2), Y2
+	VMOVUPS    (DI), Y3
+	VMOVUPS    (DI)(BX*1), Y4
+	VMOVUPS    (DI)(BX*2), Y5
+	VMOVUPS    (R8), Y6
+	VMOVUPS    (R8)(BX*1), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    X6, (CX)
+	VMOVUPS    X7, 48(CX)
+	VMOVUPS    X3, 96(CX)
+	VMOVUPS    X8, 144(CX)
+	VMOVUPS    X2, 192(CX)
+	VMOVUPS    X1, 240(CX)
+	VMOVUPS    X5, 288(CX)
+	VMOVUPS    X0, 336(CX)
+	ADDQ       $0x00000180, CX
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, SI
+	JMP        block172
+
+columns173:
+	TESTQ SI, SI
+	JZ    walked171
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), AX
+	MOVQ       SI, R9
+	SHLQ       $0x02, R9
+	SUBQ       R9, AX
+	VMOVUPS    (AX), Y0
+	VMASKMOVPS (DX), Y0, Y1
+	VMASKMOVPS (DX)(BX*1), Y0, Y2
+	VMASKMOVPS (DX)(BX*2), Y0, Y3
+	VMASKMOVPS (DI), Y0, Y4
+	VMASKMOVPS (DI)(BX*1), Y0, Y5
+	VMASKMOVPS (DI)(BX*2), Y0, Y6
+	VMASKMOVPS (R8), Y0, Y7
+	VMASKMOVPS (R8)(BX*1), Y0, Y0
+	VUNPCKLPS  Y2, Y1, Y8
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y0, Y7, Y6
+	VUNPCKHPS  Y0, Y7, Y0
+	VSHUFPS    $0x44, Y2, Y8, Y7
+	VSHUFPS    $0xee, Y2, Y8, Y2
+	VSHUFPS    $0x44, Y3, Y1, Y8
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y0, Y5, Y6
+	VSHUFPS    $0xee, Y0, Y5, Y0
+	VPERM2F128 $0x20, Y3, Y7, Y5
+	VPERM2F128 $0x31, Y3, Y7, Y3
+	VPERM2F128 $0x20, Y4, Y2, Y7
+	VPERM2F128 $0x31, Y4, Y2, Y2
+	VPERM2F128 $0x20, Y6, Y8, Y4
+	VPERM2F128 $0x31, Y6, Y8, Y6
+	VPERM2F128 $0x20, Y0, Y1, Y8
+	VPERM2F128 $0x31, Y0, Y1, Y0
+	VMOVUPS    X5, (CX)
+	CMPQ       SI, $0x01
+	JLE        walked171
+	VMOVUPS    X7, 48(CX)
+	CMPQ       SI, $0x02
+	JLE        walked171
+	VMOVUPS    X4, 96(CX)
+	CMPQ       SI, $0x03
+	JLE        walked171
+	VMOVUPS    X8, 144(CX)
+	CMPQ       SI, $0x04
+	JLE        walked171
+	VMOVUPS    X3, 192(CX)
+	CMPQ       SI, $0x05
+	JLE        walked171
+	VMOVUPS    X2, 240(CX)
+	CMPQ       SI, $0x06
+	JLE        walked171
+	VMOVUPS    X6, 288(CX)
+	CMPQ       SI, $0x07
+	JLE        walked171
+	VMOVUPS    X0, 336(CX)
+	JMP        walked171
+
+some170:
+block176:
+	CMPQ    SI, $0x08
+	JLT     columns177
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VMOVUPS (DX), Y0
+	CMPQ    AX, $0x01
+	JLE     loaded178
+	VMOVUPS (DX)(BX*1), Y1
+	CMPQ    AX, $0x02
+	JLE     loaded178
+	VMOVUPS (DX)(BX*2), Y2
+	CMPQ    AX, $0x03
+	JLE     loaded178
+	VMOVUPS (DI), Y3
+	CMPQ    AX, $0x04
+	JLE     loaded178
+	VMOVUPS (DI)(BX*1), Y4
+	CMPQ    AX, $0x05
+	JLE     loaded178
+	VMOVUPS (DI)(BX*2), Y5
+	CMPQ    AX, $0x06
+	JLE     loaded178
+	VMOVUPS (R8), Y6
+	CMPQ    AX, $0x07
+	JLE     loaded178
+	VMOVUPS (R8)(BX*1), Y7
+
+loaded178:
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y0
+	VUNPCKLPS  Y3, Y2, Y1
+	VUNPCKHPS  Y3, Y2, Y2
+	VUNPCKLPS  Y5, Y4, Y3
+	VUNPCKHPS  Y5, Y4, Y4
+	VUNPCKLPS  Y7, Y6, Y5
+	VUNPCKHPS  Y7, Y6, Y6
+	VSHUFPS    $0x44, Y1, Y8, Y7
+	VSHUFPS    $0xee, Y1, Y8, Y1
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y5, Y3, Y2
+	VSHUFPS    $0xee, Y5, Y3, Y3
+	VSHUFPS    $0x44, Y6, Y4, Y5
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VPERM2F128 $0x20, Y2, Y7, Y6
+	VPERM2F128 $0x31, Y2, Y7, Y2
+	VPERM2F128 $0x20, Y3, Y1, Y7
+	VPERM2F128 $0x31, Y3, Y1, Y1
+	VPERM2F128 $0x20, Y5, Y8, Y3
+	VPERM2F128 $0x31, Y5, Y8, Y5
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VMOVUPS    X6, (CX)
+	VMOVUPS    X7, 48(CX)
+	VMOVUPS    X3, 96(CX)
+	VMOVUPS    X8, 144(CX)
+	VMOVUPS    X2, 192(CX)
+	VMOVUPS    X1, 240(CX)
+	VMOVUPS    X5, 288(CX)
+	VMOVUPS    X0, 336(CX)
+	ADDQ       $0x00000180, CX
+	ADDQ       $0x20, DX
+	ADDQ       $0x20, DI
+	ADDQ       $0x20, R8
+	SUBQ       $0x08, SI
+	JMP        block176
+
+columns177:
+	TESTQ SI, SI
+	JZ    walked171
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskgemm<>+32(SB), R9
+	MOVQ       SI, R10
+	SHLQ       $0x02, R10
+	SUBQ       R10, R9
+	VMOVUPS    (R9), Y0
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VMASKMOVPS (DX), Y0, Y1
+	CMPQ       AX, $0x01
+	JLE        loaded179
+	VMASKMOVPS (DX)(BX*1), Y0, Y2
+	CMPQ       AX, $0x02
+	JLE        loaded179
+	VMASKMOVPS (DX)(BX*2), Y0, Y3
+	CMPQ       AX, $0x03
+	JLE        loaded179
+	VMASKMOVPS (DI), Y0, Y4
+	CMPQ       AX, $0x04
+	JLE        loaded179
+	VMASKMOVPS (DI)(BX*1), Y0, Y5
+	CMPQ       AX, $0x05
+	JLE        loaded179
+	VMASKMOVPS (DI)(BX*2), Y0, Y6
+	CMPQ       AX, $0x06
+	JLE        loaded179
+	VMASKMOVPS (R8), Y0, Y7
+	CMPQ       AX, $0x07
+	JLE        loaded179
+	VMASKMOVPS (R8)(BX*1), Y0, Y8
+
+loaded179:
+	VUNPCKLPS  Y2, Y1, Y0
+	VUNPCKHPS  Y2, Y1, Y1
+	VUNPCKLPS  Y4, Y3, Y2
+	VUNPCKHPS  Y4, Y3, Y3
+	VUNPCKLPS  Y6, Y5, Y4
+	VUNPCKHPS  Y6, Y5, Y5
+	VUNPCKLPS  Y8, Y7, Y6
+	VUNPCKHPS  Y8, Y7, Y7
+	VSHUFPS    $0x44, Y2, Y0, Y8
+	VSHUFPS    $0xee, Y2, Y0, Y0
+	VSHUFPS    $0x44, Y3, Y1, Y2
+	VSHUFPS    $0xee, Y3, Y1, Y1
+	VSHUFPS    $0x44, Y6, Y4, Y3
+	VSHUFPS    $0xee, Y6, Y4, Y4
+	VSHUFPS    $0x44, Y7, Y5, Y6
+	VSHUFPS    $0xee, Y7, Y5, Y5
+	VPERM2F128 $0x20, Y3, Y8, Y7
+	VPERM2F128 $0x31, Y3, Y8, Y3
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y0
+	VPERM2F128 $0x20, Y6, Y2, Y4
+	VPERM2F128 $0x31, Y6, Y2, Y2
+	VPERM2F128 $0x20, Y5, Y1, Y6
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VMOVUPS    X7, (CX)
+	CMPQ       SI, $0x01
+	JLE        walked171
+	VMOVUPS    X8, 48(CX)
+	CMPQ       SI, $0x02
+	JLE        walked171
+	VMOVUPS    X4, 96(CX)
+	CMPQ       SI, $0x03
+	JLE        walked171
+	VMOVUPS    X6, 144(CX)
+	CMPQ       SI, $0x04
+	JLE        walked171
+	VMOVUPS    X3, 192(CX)
+	CMPQ       SI, $0x05
+	JLE        walked171
+	VMOVUPS    X0, 240(CX)
+	CMPQ       SI, $0x06
+	JLE        walked171
+	VMOVUPS    X2, 288(CX)
+	CMPQ       SI, $0x07
+	JLE        walked171
+	VMOVUPS    X1, 336(CX)
+
+walked171:
+done169:
+	VZEROUPPER
+	RET
+
+// func packTransposedAVX512(dst *float32, step int, x *float32, ld int, n int, k int)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·packTransposedAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ step+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ x+16(FP), DX
+	MOVQ ld+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ k+40(FP), SI
+	MOVQ n+32(FP), R10
+	MOVQ R10, DI
 
 reduce:
-	CMPQ DI, $0x06
+	CMPQ DI, $0x0c
 	JLE  reduced
-	SUBQ $0x06, DI
+	SUBQ $0x0c, DI
 	JMP  reduce
 
 reduced:
-	// A window on eight ones and eight zeros
-	LEAQ    tailMaskgemm<>+32(SB), R8
-	SHLQ    $0x02, DI
-	SUBQ    DI, R8
-	VMOVUPS (R8), Y1
-	MOVQ    rows+32(FP), R10
+	MOVL    $0xffffffff, R8
+	SUBQ    $0x00, DI
+	MOVQ    $0x00000000, R9
+	CMPQ    DI, R9
+	CMOVQLT R9, DI
+	MOVQ    $0x00000010, R9
+	CMPQ    DI, R9
+	CMOVQGT R9, DI
+	BZHIL   DI, R8, R8
+	KMOVW   R8, K1
+	MOVL    $0xffffffff, DI
+	MOVQ    $0x0000000c, R8
+	BZHIL   R8, DI, DI
+	KMOVW   DI, K2
 
 row:
 	MOVQ AX, DI
 	MOVQ DX, R8
 	MOVQ R10, R9
 
-tile:
-	CMPQ    R9, $0x08
-	JL      last
-	VMOVUPS (R8), Y2
-	VMOVUPS Y2, (DI)
-	ADDQ    $0x18, R8
-	ADDQ    CX, DI
-	SUBQ    $0x06, R9
-	JMP     tile
+run:
+	CMPQ       R9, $0x0c
+	JLE        last
+	PREFETCHT0 2048(R8)
+	VMOVUPS.Z  (R8), K2, Z0
+	VMOVUPS    Z0, (DI)
+	ADDQ       $0x00000030, R8
+	ADDQ       CX, DI
+	SUBQ       $0x0c, R9
+	JMP        run
 
 last:
-	CMPQ       R9, $0x06
-	JLE        rest
-	VMASKMOVPS (R8), Y0, Y2
-	VMOVUPS    Y2, (DI)
-	ADDQ       $0x18, R8
-	ADDQ       CX, DI
-
-rest:
-	VMASKMOVPS (R8), Y1, Y2
-	VMOVUPS    Y2, (DI)
+	PREFETCHT0 2048(R8)
+	VMOVUPS.Z  (R8), K1, Z0
+	VMOVUPS    Z0, (DI)
 	ADDQ       BX, DX
-	ADDQ       $0x18, AX
+	ADDQ       $0x00000030, AX
 	DECQ       SI
 	JNZ        row
+	VZEROUPPER
+	RET
+
+// func packColumnsAVX512(dst *float32, step int, x *float32, ld int, n int, k int)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·packColumnsAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ step+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ x+16(FP), DX
+	MOVQ ld+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ k+40(FP), SI
+	MOVQ n+32(FP), R10
+	MOVQ R10, DI
+
+reduce:
+	CMPQ DI, $0x20
+	JLE  reduced
+	SUBQ $0x20, DI
+	JMP  reduce
+
+reduced:
+	MOVL    $0xffffffff, R8
+	MOVQ    DI, R9
+	SUBQ    $0x00, R9
+	MOVQ    $0x00000000, R11
+	CMPQ    R9, R11
+	CMOVQLT R11, R9
+	MOVQ    $0x00000010, R11
+	CMPQ    R9, R11
+	CMOVQGT R11, R9
+	BZHIL   R9, R8, R8
+	KMOVW   R8, K1
+	MOVL    $0xffffffff, R8
+	SUBQ    $0x10, DI
+	MOVQ    $0x00000000, R9
+	CMPQ    DI, R9
+	CMOVQLT R9, DI
+	MOVQ    $0x00000010, R9
+	CMPQ    DI, R9
+	CMOVQGT R9, DI
+	BZHIL   DI, R8, R8
+	KMOVW   R8, K2
+
+row:
+	MOVQ AX, DI
+	MOVQ DX, R8
+	MOVQ R10, R9
+
+run:
+	CMPQ       R9, $0x20
+	JLE        last
+	PREFETCHT0 2048(R8)
+	VMOVUPS    (R8), Z0
+	VMOVUPS    Z0, (DI)
+	PREFETCHT0 2112(R8)
+	VMOVUPS    64(R8), Z0
+	VMOVUPS    Z0, 64(DI)
+	ADDQ       $0x00000080, R8
+	ADDQ       CX, DI
+	SUBQ       $0x20, R9
+	JMP        run
+
+last:
+	PREFETCHT0 2048(R8)
+	VMOVUPS.Z  (R8), K1, Z0
+	VMOVUPS    Z0, (DI)
+	PREFETCHT0 2112(R8)
+	VMOVUPS.Z  64(R8), K2, Z0
+	VMOVUPS    Z0, 64(DI)
+	ADDQ       BX, DX
+	ADDQ       $0x00000080, AX
+	DECQ       SI
+	JNZ        row
+	VZEROUPPER
+	RET
+
+// func peakAVX512(n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·peakAVX512(SB), NOSPLIT, $0-8
+	MOVQ   n+0(FP), AX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+
+loop:
+	VFMADD231PS Z0, Z0, Z1
+	VFMADD231PS Z0, Z0, Z2
+	VFMADD231PS Z0, Z0, Z3
+	VFMADD231PS Z0, Z0, Z4
+	VFMADD231PS Z0, Z0, Z5
+	VFMADD231PS Z0, Z0, Z6
+	VFMADD231PS Z0, Z0, Z7
+	VFMADD231PS Z0, Z0, Z8
+	VFMADD231PS Z0, Z0, Z9
+	VFMADD231PS Z0, Z0, Z10
+	VFMADD231PS Z0, Z0, Z11
+	VFMADD231PS Z0, Z0, Z12
+	DECQ        AX
+	JNZ         loop
 	VZEROUPPER
 	RET
 
@@ -2923,11 +10520,11 @@ begin:
 	LEAQ (R11)(DX*2), R12
 	ADDQ DX, R12
 	CMPQ DI, $0x08
-	JNE  some147
+	JNE  some180
 
-block149:
+block182:
 	CMPQ         R10, $0x08
-	JLT          columns150
+	JLT          columns183
 	VMOVUPS      (R8), Y1
 	VMOVUPS      (R8)(DX*1), Y2
 	VMOVUPS      (R8)(DX*2), Y3
@@ -2988,11 +10585,11 @@ block149:
 	ADDQ         $0x20, R11
 	ADDQ         $0x20, R12
 	SUBQ         $0x08, R10
-	JMP          block149
+	JMP          block182
 
-columns150:
+columns183:
 	TESTQ R10, R10
-	JZ    walked148
+	JZ    walked181
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskgemm<>+32(SB), R13
@@ -3036,46 +10633,46 @@ columns150:
 	VFMADD231PS  Y6, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x01
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y8, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x02
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y5, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x03
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y9, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x04
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y4, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x05
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y3, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x06
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y7, Y2, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x07
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         CX, R9
-	JMP          walked148
+	JMP          walked181
 
-some147:
-block153:
+some180:
+block186:
 	CMPQ    R10, $0x08
-	JLT     columns154
+	JLT     columns187
 	VXORPS  Y1, Y1, Y1
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
@@ -3086,28 +10683,28 @@ block153:
 	VXORPS  Y8, Y8, Y8
 	VMOVUPS (R8), Y1
 	CMPQ    DI, $0x01
-	JLE     loaded155
+	JLE     loaded188
 	VMOVUPS (R8)(DX*1), Y2
 	CMPQ    DI, $0x02
-	JLE     loaded155
+	JLE     loaded188
 	VMOVUPS (R8)(DX*2), Y3
 	CMPQ    DI, $0x03
-	JLE     loaded155
+	JLE     loaded188
 	VMOVUPS (R11), Y4
 	CMPQ    DI, $0x04
-	JLE     loaded155
+	JLE     loaded188
 	VMOVUPS (R11)(DX*1), Y5
 	CMPQ    DI, $0x05
-	JLE     loaded155
+	JLE     loaded188
 	VMOVUPS (R11)(DX*2), Y6
 	CMPQ    DI, $0x06
-	JLE     loaded155
+	JLE     loaded188
 	VMOVUPS (R12), Y7
 	CMPQ    DI, $0x07
-	JLE     loaded155
+	JLE     loaded188
 	VMOVUPS (R12)(DX*1), Y8
 
-loaded155:
+loaded188:
 	VUNPCKLPS    Y2, Y1, Y9
 	VUNPCKHPS    Y2, Y1, Y1
 	VUNPCKLPS    Y4, Y3, Y2
@@ -3160,11 +10757,11 @@ loaded155:
 	ADDQ         $0x20, R11
 	ADDQ         $0x20, R12
 	SUBQ         $0x08, R10
-	JMP          block153
+	JMP          block186
 
-columns154:
+columns187:
 	TESTQ R10, R10
-	JZ    walked148
+	JZ    walked181
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskgemm<>+32(SB), R13
@@ -3182,28 +10779,28 @@ columns154:
 	VXORPS     Y9, Y9, Y9
 	VMASKMOVPS (R8), Y1, Y2
 	CMPQ       DI, $0x01
-	JLE        loaded156
+	JLE        loaded189
 	VMASKMOVPS (R8)(DX*1), Y1, Y3
 	CMPQ       DI, $0x02
-	JLE        loaded156
+	JLE        loaded189
 	VMASKMOVPS (R8)(DX*2), Y1, Y4
 	CMPQ       DI, $0x03
-	JLE        loaded156
+	JLE        loaded189
 	VMASKMOVPS (R11), Y1, Y5
 	CMPQ       DI, $0x04
-	JLE        loaded156
+	JLE        loaded189
 	VMASKMOVPS (R11)(DX*1), Y1, Y6
 	CMPQ       DI, $0x05
-	JLE        loaded156
+	JLE        loaded189
 	VMASKMOVPS (R11)(DX*2), Y1, Y7
 	CMPQ       DI, $0x06
-	JLE        loaded156
+	JLE        loaded189
 	VMASKMOVPS (R12), Y1, Y8
 	CMPQ       DI, $0x07
-	JLE        loaded156
+	JLE        loaded189
 	VMASKMOVPS (R12)(DX*1), Y1, Y9
 
-loaded156:
+loaded189:
 	VUNPCKLPS    Y3, Y2, Y1
 	VUNPCKHPS    Y3, Y2, Y2
 	VUNPCKLPS    Y5, Y4, Y3
@@ -3232,42 +10829,42 @@ loaded156:
 	VFMADD231PS  Y8, Y6, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x01
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y9, Y6, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x02
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x03
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y7, Y5, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x04
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x05
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y4
 	VFMADD231PS  Y1, Y4, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x06
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y1
 	VFMADD231PS  Y3, Y1, Y0
 	ADDQ         CX, R9
 	CMPQ         R10, $0x07
-	JLE          walked148
+	JLE          walked181
 	VBROADCASTSS (R9), Y1
 	VFMADD231PS  Y2, Y1, Y0
 	ADDQ         CX, R9
 
-walked148:
+walked181:
 	CMPQ    DI, $0x08
 	JNE     last
 	VMOVUPS Y0, (SI)
@@ -3279,24 +10876,24 @@ walked148:
 last:
 	LEAQ         (SI), AX
 	TESTQ        $0x00000004, DI
-	JZ           two157
+	JZ           two190
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two157:
+two190:
 	TESTQ   $0x00000002, DI
-	JZ      one158
+	JZ      one191
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one158:
+one191:
 	TESTQ  $0x00000001, DI
-	JZ     stored159
+	JZ     stored192
 	VMOVSS X0, (AX)
 
-stored159:
+stored192:
 done:
 	VZEROUPPER
 	RET
@@ -3440,41 +11037,5 @@ by16k:
 	JMP          by16
 
 by16done:
-	VZEROUPPER
-	RET
-
-// func peakAVX2(n int)
-// Requires: AVX, FMA3
-TEXT ·peakAVX2(SB), NOSPLIT, $0-8
-	MOVQ   n+0(FP), AX
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	VXORPS Y12, Y12, Y12
-
-loop:
-	VFMADD231PS Y0, Y0, Y1
-	VFMADD231PS Y0, Y0, Y2
-	VFMADD231PS Y0, Y0, Y3
-	VFMADD231PS Y0, Y0, Y4
-	VFMADD231PS Y0, Y0, Y5
-	VFMADD231PS Y0, Y0, Y6
-	VFMADD231PS Y0, Y0, Y7
-	VFMADD231PS Y0, Y0, Y8
-	VFMADD231PS Y0, Y0, Y9
-	VFMADD231PS Y0, Y0, Y10
-	VFMADD231PS Y0, Y0, Y11
-	VFMADD231PS Y0, Y0, Y12
-	DECQ        AX
-	JNZ         loop
 	VZEROUPPER
 	RET

@@ -3,9 +3,22 @@ package kernel
 // The portable matrix product. Products are converted to float32 explicitly: that keeps compilers from fusing them into
 // the additions on some platforms and not on others, or in some tiles and not in others.
 
-// gemmPanelGeneric computes C[m, n] = A*B, or += if add is set, where element (i, p) of A is a[i*stepRow+p*stepK]. It
-// works in tiles of 2 by 3: the six sums and what they need fit the registers of amd64, those of larger tiles spill.
-func gemmPanelGeneric(m, n, k int, a []float32, stepRow, stepK int, b []float32, ldb int, c []float32, ldc int, add bool) {
+// gemmPanelGeneric computes C[m, n] = D + bias + A*B, where element (i, p) of A is a[i*stepRow+p*stepK]; d and bias may be
+// nil. It works in tiles of 2 by 3: the six sums and what they need fit the registers of amd64, those of larger tiles spill.
+func gemmPanelGeneric(m, n, k int, a []float32, stepRow, stepK int, b []float32, ldb int, c []float32, ldc int, d []float32, ldd int, bias []float32) {
+	add := d != nil || bias != nil
+	for i := range m {
+		row := c[i*ldc : i*ldc+n]
+		switch {
+		case d != nil && &d[i*ldd] != &row[0]:
+			copy(row, d[i*ldd:])
+		case d == nil && bias != nil:
+			clear(row)
+		}
+		if bias != nil {
+			addGeneric(row, bias[:n])
+		}
+	}
 	for i := 0; i < m; i += 2 {
 		ai, ci := a[i*stepRow:], c[i*ldc:]
 		j := 0
@@ -85,12 +98,22 @@ func tile1x1(k int, a []float32, stepK int, b []float32, ldb int, c *float32, ad
 	*c = s
 }
 
-func packGeneric(dst, b []float32, ldb, nc, kc int) {
-	for j := range nc {
-		row := b[j*ldb : j*ldb+kc]
+func packRowsGeneric(dst, b []float32, ldb, n, k int) {
+	for j := range n {
+		row := b[j*ldb : j*ldb+k]
 		out := dst[j:]
 		for p, v := range row {
-			out[p*genericCols] = v
+			out[p*genericBlocking.cols] = v
+		}
+	}
+}
+
+func packColumnsGeneric(dst []float32, step int, b []float32, ldb, n, k int) {
+	cols := genericBlocking.cols
+	for p := range k {
+		row := b[p*ldb : p*ldb+n]
+		for j := 0; j < n; j += cols {
+			copy(dst[j/cols*step+p*cols:], row[j:min(j+cols, n)])
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"candor/internal/rng"
 )
 
-// product is one call of Gemm.
-type product struct {
+// call is one call of Gemm.
+type call struct {
 	transA, transB bool
 	m, n, k        int
 	gapA, gapB     int // leading dimension minus row length
@@ -19,7 +19,7 @@ type product struct {
 	accumulate     bool
 }
 
-func (p product) String() string {
+func (p call) String() string {
 	return fmt.Sprintf("m=%d n=%d k=%d transA=%v transB=%v gaps=%d,%d,%d accumulate=%v", p.m, p.n, p.k, p.transA, p.transB, p.gapA, p.gapB, p.gapC, p.accumulate)
 }
 
@@ -57,7 +57,7 @@ func (w *bench) matrix(o *operand, rows, cols, gap int, pad float32) (x []float3
 
 // check compares every element of C with the chain that Gemm promises, bit for bit, and the chain with a sum in float64.
 // The chain knows nothing of the other rows and columns, so it also shows that a row alone has the bits it has in a batch.
-func (w *bench) check(t failer, p product) {
+func (w *bench) check(t failer, p call) {
 	t.Helper()
 	rowsA, colsA, rowsB, colsB := p.m, p.k, p.k, p.n
 	if p.transA {
@@ -139,7 +139,7 @@ func TestGemmSmall(t *testing.T) {
 				for i, k := range []int{0, 1, 2, 7, 8, 9, 12, 17} {
 					variant := m + 3*n + 5*i // every combination meets every kind of size somewhere
 					for o := range 4 {
-						w.check(t, product{o&1 > 0, o&2 > 0, m, n, k, variant % 3, variant / 3 % 3, variant / 9 % 2, (variant+o)%2 == 0})
+						w.check(t, call{o&1 > 0, o&2 > 0, m, n, k, variant % 3, variant / 3 % 3, variant / 9 % 2, (variant+o)%2 == 0})
 					}
 				}
 			}
@@ -153,7 +153,7 @@ func TestGemmRandom(t *testing.T) {
 		w := newBench(t)
 		rapid.Check(t, func(r *rapid.T) {
 			size := rapid.IntRange(0, 130)
-			p := product{
+			p := call{
 				transA: rapid.Bool().Draw(r, "transA"), transB: rapid.Bool().Draw(r, "transB"),
 				m: size.Draw(r, "m"), n: size.Draw(r, "n"),
 				k:    rapid.OneOf(rapid.IntRange(0, 40), rapid.IntRange(250, 270), rapid.Just(640)).Draw(r, "k"),

@@ -36,15 +36,19 @@ import (
 const (
 	generic = "generic"
 	avx2    = "avx2"
+	avx512  = "avx512"
 )
 
-// useAVX2 is what dispatch asks. It is a plain variable and the two callees are called directly, not through function
-// values, so that the compiler sees that no slice escapes.
-var useAVX2 = haveAVX2
+// useAVX2 and useAVX512 are what dispatch asks; the second implies the first. They are plain variables and the callees are
+// called directly, not through function values, so that the compiler sees that no slice escapes.
+var useAVX2, useAVX512 = haveAVX2, haveAVX512
 
-// Name returns the name of the implementation in use: "avx2" or "generic".
+// Name returns the name of the implementation in use: "avx512", "avx2" or "generic".
 func Name() string {
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		return avx512
+	case useAVX2:
 		return avx2
 	}
 	return generic
@@ -52,10 +56,14 @@ func Name() string {
 
 // Available returns the names of the implementations that this machine can run, best first.
 func Available() []string {
-	if haveAVX2 {
-		return []string{avx2, generic}
+	var names []string
+	if haveAVX512 {
+		names = append(names, avx512)
 	}
-	return []string{generic}
+	if haveAVX2 {
+		names = append(names, avx2)
+	}
+	return append(names, generic)
 }
 
 // Use switches all kernels to the named implementation. The choice holds for the whole process and must not be changed
@@ -64,7 +72,7 @@ func Use(name string) error {
 	if !slices.Contains(Available(), name) {
 		return fmt.Errorf("choose the kernels %q: this machine can run %s", name, strings.Join(Available(), ", "))
 	}
-	useAVX2 = name == avx2
+	useAVX2, useAVX512 = name != generic, name == avx512
 	return nil
 }
 

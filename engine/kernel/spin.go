@@ -10,9 +10,13 @@ func Spin(rounds int) (flops float64) {
 	if rounds < 1 {
 		return 0
 	}
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		peakAVX512(rounds)
+		return 2 * 12 * 16 * float64(rounds)
+	case useAVX2:
 		peakAVX2(rounds)
-		return 192 * float64(rounds)
+		return 2 * 12 * 8 * float64(rounds)
 	}
 	runtime.KeepAlive(spinGeneric(rounds))
 	return 12 * float64(rounds)

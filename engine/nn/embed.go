@@ -59,7 +59,7 @@ func (t *Tape) Embed(r *Ragged, wte, wpe, shift Value) Value {
 				copy(prev[i*width:(i+1)*width], table[int(r.Tokens[i-1])*width:])
 			}
 		}
-		kernel.Gemm(false, false, r.Rows(), width, width, prev, width, t.nodes[shift].x, width, out, width, true, &t.ws)
+		kernel.GemmPanels(false, r.Rows(), prev, width, t.panels(shift), out, width, kernel.Start{D: out, LD: width}, &t.ws)
 		rec.aux = prev
 	}
 	return t.record(rec)
@@ -73,7 +73,7 @@ func (t *Tape) embedBackward(rec *record) {
 		shift := &t.nodes[rec.shift]
 		kernel.Gemm(true, false, width, width, rows, rec.aux, width, dy, width, shift.d, width, true, &t.ws)
 		dprev := rec.aux // the shifted embeddings themselves are no longer needed
-		kernel.Gemm(false, true, rows, width, width, dy, width, shift.x, width, dprev, width, false, &t.ws)
+		t.product(rows, dy, width, t.transposed(rec.shift), dprev, width, false)
 		for s := range r.Seqs() {
 			for i := int(r.Starts[s]) + 1; i < int(r.Starts[s+1]); i++ {
 				tok := int(r.Tokens[i-1])

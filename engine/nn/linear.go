@@ -42,19 +42,21 @@ func (t *Tape) LinearAdd(x, w, b, res Value) Value {
 		panic(fmt.Sprintf("nn: linear layer of [%d,%d] with weights [%d,%d]", rows, in, t.nodes[w].rows, out))
 	}
 	y := t.fresh(rows, out)
-	yx, bias := t.nodes[y].x, t.nodes[b].x
+	start := kernel.Start{Bias: t.nodes[b].x}
 	if res != None {
-		copy(yx, t.nodes[res].x)
-		for i := range rows {
-			kernel.Add(yx[i*out:(i+1)*out], bias)
-		}
-	} else {
-		for i := range rows {
-			copy(yx[i*out:(i+1)*out], bias)
-		}
+		start.D, start.LD = t.nodes[res].x, out
 	}
-	kernel.Gemm(false, false, rows, out, in, t.nodes[x].x, in, t.nodes[w].x, out, yx, out, true, &t.ws)
+	kernel.GemmPanels(false, rows, t.nodes[x].x, in, t.panels(w), t.nodes[y].x, out, start, &t.ws)
 	return t.record(record{kind: opLinear, x: x, y: y, w: w, b: b, res: res})
+}
+
+// product sets the gradient dx [rows,cols], or adds to it if it holds something, to dy times the matrix.
+func (t *Tape) product(rows int, dy []float32, inner int, matrix *kernel.Panels, dx []float32, cols int, holds bool) {
+	var start kernel.Start
+	if holds {
+		start.D, start.LD = dx, cols
+	}
+	kernel.GemmPanels(false, rows, dy, inner, matrix, dx, cols, start, &t.ws)
 }
 
 func (t *Tape) linearBackward(r *record) {
@@ -65,7 +67,7 @@ func (t *Tape) linearBackward(r *record) {
 		kernel.Add(db, y.d[i*y.cols:(i+1)*y.cols])
 	}
 	kernel.Gemm(true, false, x.cols, y.cols, x.rows, x.x, x.cols, y.d, y.cols, w.d, y.cols, true, &t.ws)
-	kernel.Gemm(false, true, x.rows, x.cols, y.cols, y.d, y.cols, w.x, y.cols, dx, x.cols, holds, &t.ws)
+	t.product(x.rows, y.d, y.cols, t.transposed(r.w), dx, x.cols, holds)
 	if r.res == None {
 		return
 	}
@@ -108,7 +110,7 @@ func (t *Tape) MatMulT(x, w Value) Value {
 		panic(fmt.Sprintf("nn: head of width %d on rows of width %d", t.nodes[w].cols, width))
 	}
 	y := t.fresh(rows, vocab)
-	kernel.Gemm(false, true, rows, vocab, width, t.nodes[x].x, width, t.nodes[w].x, width, t.nodes[y].x, vocab, false, &t.ws)
+	kernel.GemmPanels(false, rows, t.nodes[x].x, width, t.transposed(w), t.nodes[y].x, vocab, kernel.Start{}, &t.ws)
 	return t.record(record{kind: opMatMulT, x: x, y: y, w: w})
 }
 

@@ -39,7 +39,28 @@ type node struct {
 	x, d       []float32
 	rows, cols int
 	owned      bool // d may be recycled once the operation that made x has been differentiated
+	packed     *Packed
 }
+
+// Packed is a parameter matrix w [rows,cols] in the orders in which products read it. Packing costs about as much as one
+// product with a few rows, so that whoever uses the same weights in many batches packs them once.
+type Packed struct {
+	w, transposed kernel.Panels
+}
+
+// Pack packs w, which Linear reads forward and MatMulT backward.
+func (p *Packed) Pack(w []float32, rows, cols int) { p.w.Pack(false, cols, rows, w, cols) }
+
+// PackTransposed packs the transpose, which Linear reads backward and MatMulT forward.
+func (p *Packed) PackTransposed(w []float32, rows, cols int) {
+	p.transposed.Pack(true, rows, cols, w, cols)
+}
+
+// Panels returns w as Pack left it.
+func (p *Packed) Panels() *kernel.Panels { return &p.w }
+
+// Transposed returns the transpose of w as PackTransposed left it.
+func (p *Packed) Transposed() *kernel.Panels { return &p.transposed }
 
 type kind uint8
 
@@ -73,6 +94,7 @@ type Tape struct {
 	records  []record
 	free     [][]float32
 	patterns record // of the latest attention
+	own      Packed // of the latest matrix that came without
 }
 
 // Reset forgets everything, keeps the memory, and chooses whether the following operations are recorded for Backward.
@@ -92,6 +114,33 @@ func (t *Tape) Param(x, d []float32, rows, cols int) Value {
 	}
 	t.nodes = append(t.nodes, node{x: x, d: d, rows: rows, cols: cols})
 	return Value(len(t.nodes) - 1)
+}
+
+// Matrix is Param for a matrix that is packed already, both ways if the tape is for training.
+func (t *Tape) Matrix(x, d []float32, rows, cols int, packed *Packed) Value {
+	v := t.Param(x, d, rows, cols)
+	t.nodes[v].packed = packed
+	return v
+}
+
+// panels returns the matrix v for a product.
+func (t *Tape) panels(v Value) *kernel.Panels {
+	n := &t.nodes[v]
+	if n.packed != nil {
+		return n.packed.Panels()
+	}
+	t.own.Pack(n.x, n.rows, n.cols)
+	return t.own.Panels()
+}
+
+// transposed returns the transpose of the matrix v for a product.
+func (t *Tape) transposed(v Value) *kernel.Panels {
+	n := &t.nodes[v]
+	if n.packed != nil {
+		return n.packed.Transposed()
+	}
+	t.own.PackTransposed(n.x, n.rows, n.cols)
+	return t.own.Transposed()
 }
 
 // Data returns the numbers of v, row-major [Rows,Cols], until the next Reset.

@@ -39,10 +39,10 @@ func (w *workers) put(x *worker) {
 // hook receives hidden states; see [Scorer].
 type hook func(name string, seq int, rows []float32, width int)
 
-// forward carries the worker's chunk through m and returns the logits of the weighted rows [len(chunk.rows),vocab]. grads
-// are the views of a gradient buffer, or nil when there is nothing to train. With h set every row is carried to the end, so
+// forward carries the worker's chunk through m, whose matrices are packed in mats, and returns the logits of the weighted
+// rows [len(chunk.rows),vocab]. grads are the views of a gradient buffer, or nil when there is nothing to train. With h set every row is carried to the end, so
 // that h sees them all, and the tape's operations are the same otherwise.
-func (w *worker) forward(m *Model, grads *Weights, h hook) nn.Value {
+func (w *worker) forward(m *Model, mats *Packed, grads *Weights, h hook) nn.Value {
 	t, c, cfg := &w.tape, &w.chunk, m.Config
 	width := cfg.Width
 	t.Reset(grads != nil)
@@ -56,12 +56,12 @@ func (w *worker) forward(m *Model, grads *Weights, h hook) nn.Value {
 		wpe = t.Param(p.WPE, g.WPE, cfg.Context, width)
 	}
 	if p.Shift != nil {
-		shift = t.Param(p.Shift, g.Shift, width, width)
+		shift = t.Matrix(p.Shift, g.Shift, width, width, mats.Shift)
 	}
 	x := t.Embed(&c.ragged, wte, wpe, shift)
 	w.show(h, -1, "hook_embed", x)
 	for i := range p.Layers {
-		x = w.block(m, grads, h, i, x)
+		x = w.block(m, &mats.Layers[i], grads, h, i, x)
 	}
 	vector := func(x, d []float32) nn.Value { return t.Param(x, d, 1, width) }
 	x = t.LayerNorm(x, vector(p.FinalGain, g.FinalGain), vector(p.FinalBias, g.FinalBias))
@@ -69,18 +69,14 @@ func (w *worker) forward(m *Model, grads *Weights, h hook) nn.Value {
 	if t.Rows(x) != len(c.rows) {
 		x = t.Gather(x, c.rows)
 	}
-	head := wte
-	if !cfg.Tied {
-		head = t.Param(p.Head, g.Head, cfg.Vocab, width)
-	}
-	return t.MatMulT(x, head)
+	return t.MatMulT(x, t.Matrix(p.Head, g.Head, cfg.Vocab, width, mats.Head))
 }
 
 // noGrads stands for gradients where there are none to compute.
 var noGrads Weights
 
 // block is one layer: x + proj(attention(ln_1(x))), then y + mlp(ln_2(y)).
-func (w *worker) block(m *Model, grads *Weights, h hook, i int, x nn.Value) nn.Value {
+func (w *worker) block(m *Model, mats *PackedLayer, grads *Weights, h hook, i int, x nn.Value) nn.Value {
 	t, c, width := &w.tape, &w.chunk, m.Config.Width
 	p, g := &m.Weights.Layers[i], &noLayer
 	if len(grads.Layers) > 0 {
@@ -88,7 +84,7 @@ func (w *worker) block(m *Model, grads *Weights, h hook, i int, x nn.Value) nn.V
 	}
 	w.show(h, i, "hook_resid_pre", x)
 	y := t.LayerNorm(x, t.Param(p.Gain1, g.Gain1, 1, width), t.Param(p.Bias1, g.Bias1, 1, width))
-	qkv := t.Linear(y, t.Param(p.QKV, g.QKV, width, 3*width), t.Param(p.QKVBias, g.QKVBias, 1, 3*width))
+	qkv := t.Linear(y, t.Matrix(p.QKV, g.QKV, width, 3*width, &mats.QKV), t.Param(p.QKVBias, g.QKVBias, 1, 3*width))
 	positions := nn.None
 	if p.Positions != nil {
 		positions = t.Param(p.Positions, g.Positions, m.Config.Context, len(p.Positions)/m.Config.Context)
@@ -100,17 +96,17 @@ func (w *worker) block(m *Model, grads *Weights, h hook, i int, x nn.Value) nn.V
 		// From here on rows no longer look at one another: go on with those that predict something.
 		z, x = t.Gather(z, c.rows), t.Gather(x, c.rows)
 	}
-	proj, projBias := t.Param(p.Proj, g.Proj, width, width), t.Param(p.ProjBias, g.ProjBias, 1, width)
+	proj, projBias := t.Matrix(p.Proj, g.Proj, width, width, &mats.Proj), t.Param(p.ProjBias, g.ProjBias, 1, width)
 	if h != nil {
 		w.show(h, i, "hook_attn_out", t.Linear(z, proj, projBias))
 	}
 	x = t.LinearAdd(z, proj, projBias, x)
 	w.show(h, i, "hook_resid_mid", x)
 	y = t.LayerNorm(x, t.Param(p.Gain2, g.Gain2, 1, width), t.Param(p.Bias2, g.Bias2, 1, width))
-	y = t.Linear(y, t.Param(p.FC, g.FC, width, 4*width), t.Param(p.FCBias, g.FCBias, 1, 4*width))
+	y = t.Linear(y, t.Matrix(p.FC, g.FC, width, 4*width, &mats.FC), t.Param(p.FCBias, g.FCBias, 1, 4*width))
 	y = t.GELU(y)
 	w.show(h, i, "mlp.hook_post", y)
-	out, outBias := t.Param(p.FCProj, g.FCProj, 4*width, width), t.Param(p.FCProjBias, g.FCProjBias, 1, width)
+	out, outBias := t.Matrix(p.FCProj, g.FCProj, 4*width, width, &mats.FCProj), t.Param(p.FCProjBias, g.FCProjBias, 1, width)
 	if h != nil {
 		w.show(h, i, "hook_mlp_out", t.Linear(y, out, outBias))
 	}

@@ -26,6 +26,7 @@ type Scorer struct {
 	Hook func(name string, seq int, rows []float32, width int)
 
 	model   *Model
+	packed  *Packed
 	pool    *tensor.Pool
 	workers workers
 	batch   []Sequence
@@ -36,7 +37,7 @@ type Scorer struct {
 
 // NewScorer returns a scorer that works on pool's threads.
 func NewScorer(m *Model, pool *tensor.Pool) *Scorer {
-	s := &Scorer{model: m, pool: pool}
+	s := &Scorer{model: m, packed: NewPacked(m), pool: pool}
 	s.run = s.runShard
 	return s
 }
@@ -51,6 +52,7 @@ func (s *Scorer) Score(batch []Sequence, visit func(shard, seq, pos int, target 
 	}
 	s.batch, s.visit = batch, visit
 	cut(batch, &s.bounds)
+	s.packed.Pack(s.pool, false)
 	if s.Hook != nil {
 		for i := range Shards {
 			s.runShard(i)
@@ -70,7 +72,7 @@ func (s *Scorer) runShard(i int) {
 		if len(w.chunk.rows) == 0 && s.Hook == nil {
 			continue
 		}
-		logits := w.forward(s.model, nil, s.Hook)
+		logits := w.forward(s.model, s.packed, nil, s.Hook)
 		if s.visit == nil {
 			continue
 		}

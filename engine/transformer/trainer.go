@@ -35,6 +35,7 @@ type Trainer struct {
 	Grad []float32
 
 	model   *Model
+	packed  *Packed
 	pool    *tensor.Pool
 	workers workers
 	shards  [Shards]struct {
@@ -53,7 +54,7 @@ type Trainer struct {
 // NewTrainer returns a trainer that works on pool's threads. It needs memory for 9 gradients. It is for one goroutine, and
 // the model must not be changed during Gradient.
 func NewTrainer(m *Model, pool *tensor.Pool) *Trainer {
-	t := &Trainer{model: m, pool: pool, Grad: make([]float32, len(m.flat))}
+	t := &Trainer{model: m, packed: NewPacked(m), pool: pool, Grad: make([]float32, len(m.flat))}
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.grad = make([]float32, len(m.flat))
@@ -71,6 +72,7 @@ func (t *Trainer) Gradient(batch []Sequence, loss Loss) (float64, error) {
 	}
 	t.batch, t.loss = batch, loss
 	cut(batch, &t.bounds)
+	t.packed.Pack(t.pool, true)
 	t.pool.Run(Shards, t.run)
 	t.pool.Run((len(t.Grad)+reduceSize-1)/reduceSize, t.reduce)
 	t.batch, t.loss = nil, nil
@@ -96,7 +98,7 @@ func (t *Trainer) runShard(i int) {
 			clear(s.grad)
 			s.used = true
 		}
-		logits := w.forward(t.model, &s.views, nil)
+		logits := w.forward(t.model, t.packed, &s.views, nil)
 		rows, vocab := w.tape.Data(logits), t.model.Config.Vocab
 		for j, seq := range w.chunk.seqs {
 			pos := int(w.chunk.at[j])

@@ -1,4 +1,4 @@
-// Command asm writes the AVX2 kernels of candor/engine/kernel: rows_amd64.s, gemm_amd64.s and their declarations. It is a
+// Command asm writes the AVX2 and AVX-512 kernels of candor/engine/kernel: rows_amd64.s, gemm_amd64.s and their declarations. It is a
 // module of its own so that the generator's dependencies stay out of candor's. Run it with go generate in the parent
 // folder, once for each file.
 package main
@@ -20,13 +20,16 @@ func main() {
 	ConstraintExpr("amd64,!purego")
 	switch *part {
 	case "gemm":
-		gemmPanel()
-		pack()
-		packWhole()
-		packTiles()
+		for _, t := range []target{avx2, avx512} {
+			gemmPanel(t)
+			packRows(t)
+			packTiles(t)
+			packRuns(t, "packTransposed", t.rows)
+			packRuns(t, "packColumns", t.columns())
+			peak(t)
+		}
 		rowByRows()
 		rowByColumns()
-		peak()
 	case "rows":
 		rows()
 	default:
