@@ -22,7 +22,8 @@ type candidate struct {
 
 // choose picks a token and returns it with its log-probability at temperature 1. It draws at most one number from src.
 func (c *chooser) choose(r *Request, src *rng.Source, logits []float32) (token int32, logProb float32) {
-	total := kernel.LogSumExp(logits)
+	c.probs = append(c.probs[:0], logits...)
+	total := kernel.Softmax(c.probs, logits)
 	switch {
 	case r.Temperature == 0 || r.TopK == 1:
 		token = likeliest(logits)
@@ -47,16 +48,16 @@ func likeliest(x []float32) int32 {
 	return int32(best)
 }
 
-// temper sets probs to the softmax of logits/temperature.
+// temper turns probs from the softmax of logits into that of logits/temperature.
 func (c *chooser) temper(r *Request, logits []float32) {
-	c.probs = append(c.probs[:0], logits...)
-	if r.Temperature != 1 {
-		// the largest becomes 0 first, so that a tiny temperature cannot overflow
-		top := logits[likeliest(logits)]
-		scale := 1 / r.Temperature
-		for i, v := range c.probs {
-			c.probs[i] = float32(math.Max(float64(v-top)*scale, -math.MaxFloat32))
-		}
+	if r.Temperature == 1 {
+		return
+	}
+	// the largest becomes 0 first, so that a tiny temperature cannot overflow
+	top := logits[likeliest(logits)]
+	scale := 1 / r.Temperature
+	for i, v := range logits {
+		c.probs[i] = float32(math.Max(float64(v-top)*scale, -math.MaxFloat32))
 	}
 	kernel.Softmax(c.probs, c.probs)
 }

@@ -232,12 +232,9 @@ func (w *worker) attendPrompts(layer int) {
 		}
 		p := w.bufScores.rows(n * n)
 		for lo := 0; lo < width; lo += hw {
-			kernel.Gemm(false, false, n, n, hw, qkv[lo:], ld, c.headKeys(layer, lo), c.space, p, n, false, &w.ws)
-			for i := range n {
-				kernel.Softmax(p[i*n:i*n+i+1], p[i*n:i*n+i+1])
-				clear(p[i*n+i+1 : (i+1)*n])
-			}
-			kernel.Gemm(false, false, n, hw, n, p, n, c.headValues(layer, lo), width, z[lo:], width, false, &w.ws)
+			kernel.CausalScores(n, hw, qkv[lo:], ld, qkv[width+lo:], ld, p, &w.ws)
+			kernel.CausalSoftmax(p, n)
+			kernel.CausalMix(n, hw, p, qkv[2*width+lo:], ld, z[lo:], width, false)
 		}
 	}
 }
@@ -256,8 +253,8 @@ func (w *worker) attendStep(layer int) {
 		}
 		longest = max(longest, n)
 	}
-	w.scoreStride = (longest + 7) &^ 7
-	w.scores = w.bufScores.rows(len(w.active) * w.scoreStride)
+	w.scoreStride = longest + kernel.KeyBlock // scores are written a block at a time
+	w.scores = w.bufScores.rows(len(w.active) * w.attn.Heads * w.scoreStride)
 	for first := 0; first < len(w.active); {
 		end := first + 1
 		if p := w.active[first].prompt; p != nil {
@@ -273,30 +270,37 @@ func (w *worker) attendStep(layer int) {
 // attendGroup is attention of the active completions from first to end, which share a prompt or are only one. Each score
 // and each output is one chain over ascending channels or tokens, begun over the prompt and ended over the completion.
 func (w *worker) attendGroup(layer, first, end int) {
-	width, hw := w.s.model.Config.Width, w.attn.HeadWidth
+	width, hw, heads := w.s.model.Config.Width, w.attn.HeadWidth, w.attn.Heads
 	ld, stride := 3*width, w.scoreStride
-	group := w.active[first:end]
-	prompt := group[0].prompt
-	shared := 0
+	group, scores := w.active[first:end], w.scores[first*heads*stride:]
+	prompt, shared := group[0].prompt, 0
 	if prompt != nil {
 		shared = prompt.n
+		w.promptScores(prompt.layerKeys(layer), shared, len(group), w.qkv[first*ld:], scores)
 	}
-	for lo := 0; lo < width; lo += hw {
-		if prompt != nil {
-			kernel.Gemm(false, false, len(group), shared, hw, w.qkv[first*ld+lo:], ld, prompt.headKeys(layer, lo), prompt.space, w.scores, stride, false, &w.ws)
+	for i, q := range group {
+		own, row := q.own.n+1, scores[i*heads*stride:]
+		kernel.AttendScores(heads, hw, own, w.qkv[(first+i)*ld:], q.own.layerKeys(layer), row[shared:], stride)
+		kernel.SoftmaxRows(row, stride, heads, shared+own)
+	}
+	if prompt != nil {
+		for h := range heads {
+			kernel.Gemm(false, false, len(group), hw, shared, scores[h*stride:], heads*stride, prompt.layerValues(layer)[h*hw:], width, w.z[first*width+h*hw:], width, false, &w.ws)
 		}
-		for i, q := range group {
-			own := q.own.n + 1
-			row := w.scores[i*stride : i*stride+shared+own]
-			kernel.Gemm(false, false, 1, own, hw, w.qkv[(first+i)*ld+lo:], ld, q.own.headKeys(layer, lo), q.own.space, row[shared:], stride, false, &w.ws)
-			kernel.Softmax(row, row)
-		}
-		if prompt != nil {
-			kernel.Gemm(false, false, len(group), hw, shared, w.scores, stride, prompt.headValues(layer, lo), width, w.z[first*width+lo:], width, false, &w.ws)
-		}
-		for i, q := range group {
-			own := q.own.n + 1
-			kernel.Gemm(false, false, 1, hw, own, w.scores[i*stride+shared:], stride, q.own.headValues(layer, lo), width, w.z[(first+i)*width+lo:], width, prompt != nil, &w.ws)
+	}
+	for i, q := range group {
+		kernel.AttendValues(heads, hw, q.own.n+1, scores[i*heads*stride+shared:], stride, q.own.layerValues(layer), w.z[(first+i)*width:], prompt != nil)
+	}
+}
+
+// promptScores computes the scores of some completions' queries, which begin the rows of qkv, with the n keys of their prompt.
+func (w *worker) promptScores(keys []float32, n, group int, qkv, scores []float32) {
+	width, hw, heads := w.s.model.Config.Width, w.attn.HeadWidth, w.attn.Heads
+	const block = kernel.KeyBlock
+	for t := 0; t < n; t += block {
+		for h := range heads {
+			kernel.Gemm(false, false, group, min(block, n-t), hw, qkv[h*hw:], 3*width, keys[t*width+h*hw*block:], block,
+				scores[h*w.scoreStride+t:], heads*w.scoreStride, false, &w.ws)
 		}
 	}
 }

@@ -76,51 +76,6 @@ func Use(name string) error {
 	return nil
 }
 
-// Softmax sets dst to exp(x[i]) / sum over j of exp(x[j]), shifted by the maximum so that nothing overflows. The two
-// have the same length and dst may be x. A row that holds NaN or +Inf, or nothing but -Inf, becomes all NaN.
-func Softmax(dst, x []float32) {
-	sameLength("Softmax", len(dst), len(x))
-	if len(x) == 0 {
-		return
-	}
-	if useAVX2 {
-		softmaxAVX2(dst, x)
-	} else {
-		softmaxGeneric(dst, x)
-	}
-}
-
-// LogSumExp returns the logarithm of the sum of exp(x[i]), without overflow; -Inf for an empty row.
-func LogSumExp(x []float32) float32 {
-	if len(x) == 0 {
-		return float32(math.Inf(-1))
-	}
-	var top, sum float32
-	if useAVX2 {
-		top = maxAVX2(x)
-		sum = expSumAVX2(x, top)
-	} else {
-		top = maxGeneric(x)
-		sum = expSumGeneric(x, top)
-	}
-	if top-top != 0 { // infinite or NaN: the shifted sum says nothing
-		total := float32(0)
-		for _, v := range x {
-			switch {
-			case v != v:
-				return v
-			case v > 0 && v-v != 0:
-				total = v
-			}
-		}
-		if total > 0 {
-			return total
-		}
-		return float32(math.Inf(-1))
-	}
-	return top + float32(math.Log(float64(sum)))
-}
-
 // GELU sets dst[i] to gelu(x[i]) = x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x^3))), the form that GPT-2 uses
 // (Hendrycks and Gimpel 2016, section 2). The two have the same length and dst may be x.
 func GELU(dst, x []float32) {
@@ -128,9 +83,12 @@ func GELU(dst, x []float32) {
 	if len(x) == 0 {
 		return
 	}
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		geluAVX512(dst, x)
+	case useAVX2:
 		geluAVX2(dst, x)
-	} else {
+	default:
 		geluGeneric(dst, x)
 	}
 }
@@ -143,9 +101,12 @@ func GELUBackward(dx, x, dy []float32) {
 	if len(x) == 0 {
 		return
 	}
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		geluBackwardAVX512(dx, x, dy)
+	case useAVX2:
 		geluBackwardAVX2(dx, x, dy)
-	} else {
+	default:
 		geluBackwardGeneric(dx, x, dy)
 	}
 }
@@ -160,7 +121,10 @@ func LayerNorm(dst, x, gain, bias []float32, eps float32) (mean, rstd float32) {
 	if len(x) == 0 {
 		panic("kernel.LayerNorm: an empty row has no mean")
 	}
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		return layerNormAVX512(dst, x, gain, bias, eps)
+	case useAVX2:
 		return layerNormAVX2(dst, x, gain, bias, eps)
 	}
 	return layerNormGeneric(dst, x, gain, bias, eps)
@@ -176,9 +140,12 @@ func LayerNormBackward(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float
 	if len(x) == 0 {
 		return
 	}
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		layerNormBackwardAVX512(dx, dgain, dbias, dy, x, gain, mean, rstd)
+	case useAVX2:
 		layerNormBackwardAVX2(dx, dgain, dbias, dy, x, gain, mean, rstd)
-	} else {
+	default:
 		layerNormBackwardGeneric(dx, dgain, dbias, dy, x, gain, mean, rstd)
 	}
 }
@@ -186,9 +153,12 @@ func LayerNormBackward(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float
 // Add sets dst[i] += x[i]. The two have the same length.
 func Add(dst, x []float32) {
 	sameLength("Add", len(dst), len(x))
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		addAVX512(dst, x)
+	case useAVX2:
 		addAVX2(dst, x)
-	} else {
+	default:
 		addGeneric(dst, x)
 	}
 }
@@ -196,18 +166,24 @@ func Add(dst, x []float32) {
 // Axpy sets dst[i] += alpha * x[i]. The two have the same length.
 func Axpy(dst []float32, alpha float32, x []float32) {
 	sameLength("Axpy", len(dst), len(x))
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		axpyAVX512(dst, alpha, x)
+	case useAVX2:
 		axpyAVX2(dst, alpha, x)
-	} else {
+	default:
 		axpyGeneric(dst, alpha, x)
 	}
 }
 
 // Scale sets x[i] *= alpha.
 func Scale(x []float32, alpha float32) {
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		scaleAVX512(x, alpha)
+	case useAVX2:
 		scaleAVX2(x, alpha)
-	} else {
+	default:
 		scaleGeneric(x, alpha)
 	}
 }
@@ -216,7 +192,10 @@ func Scale(x []float32, alpha float32) {
 // length.
 func Dot(x, y []float32) float32 {
 	sameLength("Dot", len(x), len(y))
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		return dotAVX512(x, y)
+	case useAVX2:
 		return dotAVX2(x, y)
 	}
 	return dotGeneric(x, y)
@@ -224,7 +203,10 @@ func Dot(x, y []float32) float32 {
 
 // SumSquares returns the sum of x[i]*x[i], in float64 and in an order that is fixed for each length.
 func SumSquares(x []float32) float64 {
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		return sumSquaresAVX512(x)
+	case useAVX2:
 		return sumSquaresAVX2(x)
 	}
 	return sumSquaresGeneric(x)
@@ -263,9 +245,12 @@ func AdamW(p, g, m, v []float32, step AdamWStep) {
 		adamEps:       step.Eps,
 		adamRate:      float32(float64(step.LR) / float64(step.Correct1)),
 	}
-	if useAVX2 {
+	switch {
+	case useAVX512:
+		adamWAVX512(p, g, m, v, &s)
+	case useAVX2:
 		adamWAVX2(p, g, m, v, &s)
-	} else {
+	default:
 		adamWGeneric(p, g, m, v, &s)
 	}
 }

@@ -6,44 +6,83 @@ const haveAVX2, haveAVX512 = false, false
 
 // Without assembly the dispatch never reaches these.
 
-func softmaxAVX2(dst, x []float32)                                           { unreachable() }
-func maxAVX2(x []float32) float32                                            { return unreachable() }
-func expSumAVX2(x []float32, top float32) float32                            { return unreachable() }
-func geluAVX2(dst, x []float32)                                              { unreachable() }
-func geluBackwardAVX2(dx, x, dy []float32)                                   { unreachable() }
-func addAVX2(dst, x []float32)                                               { unreachable() }
-func axpyAVX2(dst []float32, alpha float32, x []float32)                     { unreachable() }
-func scaleAVX2(x []float32, alpha float32)                                   { unreachable() }
-func dotAVX2(x, y []float32) float32                                         { return unreachable() }
-func sumSquaresAVX2(x []float32) float64                                     { return float64(unreachable()) }
-func adamWAVX2(p, g, m, v []float32, s *[adamScalars]float32)                { unreachable() }
-func layerNormAVX2(dst, x, gain, bias []float32, eps float32) (a, b float32) { return unreachable(), 0 }
-func layerNormBackwardAVX2(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32) {
+func maxAVX2(x []float32) float32                 { return unreachable() }
+func expSumAVX2(x []float32, top float32) float32 { return unreachable() }
+func softmaxRowsAVX2(x *float32, stride int, rows int, n int, grow int) (top float32, total float32) {
+	return unreachable(), 0
+}
+func softmaxBackwardRowsAVX2(d *float32, p *float32, stride int, rows int, n int, grow int) {
 	unreachable()
 }
-func rowByRowsAVX2(n, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool) {
+func attendScoresAVX2(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int) {
 	unreachable()
 }
-func rowByColumnsAVX2(n, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool) {
+func attendValuesAVX2(heads int, hw int, n int, p *float32, stride int, values *float32, z *float32, add bool) {
 	unreachable()
 }
-func gemmPanelAVX2(m, n, k int, a *float32, stepTile, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, d *float32, ldd int, bias *float32) {
+func geluAVX2(dst []float32, x []float32)                      { unreachable() }
+func geluBackwardAVX2(dx []float32, x []float32, dy []float32) { unreachable() }
+func layerNormAVX2(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32) {
+	return unreachable(), 0
+}
+func layerNormBackwardAVX2(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32) {
 	unreachable()
 }
-func gemmPanelAVX512(m, n, k int, a *float32, stepTile, stepRow, stepK int, b *float32, ldb int, c *float32, ldc int, d *float32, ldd int, bias *float32) {
+func addAVX2(dst []float32, x []float32)                                          { unreachable() }
+func axpyAVX2(dst []float32, alpha float32, x []float32)                          { unreachable() }
+func scaleAVX2(x []float32, alpha float32)                                        { unreachable() }
+func dotAVX2(x []float32, y []float32) float32                                    { return unreachable() }
+func sumSquaresAVX2(x []float32) float64                                          { return float64(unreachable()) }
+func adamWAVX2(p []float32, g []float32, m []float32, v []float32, s *[8]float32) { unreachable() }
+func maxAVX512(x []float32) float32                                               { return unreachable() }
+func expSumAVX512(x []float32, top float32) float32                               { return unreachable() }
+func softmaxRowsAVX512(x *float32, stride int, rows int, n int, grow int) (top float32, total float32) {
+	return unreachable(), 0
+}
+func softmaxBackwardRowsAVX512(d *float32, p *float32, stride int, rows int, n int, grow int) {
 	unreachable()
 }
-
-func packRowsAVX2(dst, b *float32, ldb, rows, k int)                        { unreachable() }
-func packRowsAVX512(dst, b *float32, ldb, rows, k int)                      { unreachable() }
-func packColumnsAVX2(dst *float32, step int, x *float32, ld, n, k int)      { unreachable() }
-func packColumnsAVX512(dst *float32, step int, x *float32, ld, n, k int)    { unreachable() }
-func packTileAVX2(dst, a *float32, lda, rows, k int)                        { unreachable() }
-func packTileAVX512(dst, a *float32, lda, rows, k int)                      { unreachable() }
-func packTransposedAVX2(dst *float32, step int, x *float32, ld, n, k int)   { unreachable() }
-func packTransposedAVX512(dst *float32, step int, x *float32, ld, n, k int) { unreachable() }
-
-func peakAVX2(n int)   { unreachable() }
-func peakAVX512(n int) { unreachable() }
+func attendScoresAVX512(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int) {
+	unreachable()
+}
+func attendValuesAVX512(heads int, hw int, n int, p *float32, stride int, values *float32, z *float32, add bool) {
+	unreachable()
+}
+func geluAVX512(dst []float32, x []float32)                      { unreachable() }
+func geluBackwardAVX512(dx []float32, x []float32, dy []float32) { unreachable() }
+func layerNormAVX512(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32) {
+	return unreachable(), 0
+}
+func layerNormBackwardAVX512(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32) {
+	unreachable()
+}
+func addAVX512(dst []float32, x []float32)                                          { unreachable() }
+func axpyAVX512(dst []float32, alpha float32, x []float32)                          { unreachable() }
+func scaleAVX512(x []float32, alpha float32)                                        { unreachable() }
+func dotAVX512(x []float32, y []float32) float32                                    { return unreachable() }
+func sumSquaresAVX512(x []float32) float64                                          { return float64(unreachable()) }
+func adamWAVX512(p []float32, g []float32, m []float32, v []float32, s *[8]float32) { unreachable() }
+func gemmPanelAVX2(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, d *float32, ldd int, bias *float32) {
+	unreachable()
+}
+func packRowsAVX2(dst *float32, b *float32, ldb int, rows int, k int)             { unreachable() }
+func packTileAVX2(dst *float32, a *float32, lda int, rows int, k int)             { unreachable() }
+func packTransposedAVX2(dst *float32, step int, x *float32, ld int, n int, k int) { unreachable() }
+func packColumnsAVX2(dst *float32, step int, x *float32, ld int, n int, k int)    { unreachable() }
+func peakAVX2(n int)                                                              { unreachable() }
+func gemmPanelAVX512(m int, n int, k int, a *float32, stepTile int, stepRow int, stepK int, b *float32, ldb int, c *float32, ldc int, d *float32, ldd int, bias *float32) {
+	unreachable()
+}
+func packRowsAVX512(dst *float32, b *float32, ldb int, rows int, k int)             { unreachable() }
+func packTileAVX512(dst *float32, a *float32, lda int, rows int, k int)             { unreachable() }
+func packTransposedAVX512(dst *float32, step int, x *float32, ld int, n int, k int) { unreachable() }
+func packColumnsAVX512(dst *float32, step int, x *float32, ld int, n int, k int)    { unreachable() }
+func peakAVX512(n int)                                                              { unreachable() }
+func rowByRowsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool) {
+	unreachable()
+}
+func rowByColumnsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, c *float32, add bool) {
+	unreachable()
+}
 
 func unreachable() float32 { panic("kernel: assembly called where there is none") }

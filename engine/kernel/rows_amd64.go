@@ -14,10 +14,25 @@ func maxAVX2(x []float32) float32
 //go:noescape
 func expSumAVX2(x []float32, top float32) float32
 
-// softmaxAVX2 is Softmax.
+// softmaxRowsAVX2 replaces n elements by their softmax, then n+grow elements at x[stride], and so on; it returns the last row's maximum and the sum of its exponentials.
 //
 //go:noescape
-func softmaxAVX2(dst []float32, x []float32)
+func softmaxRowsAVX2(x *float32, stride int, rows int, n int, grow int) (top float32, total float32)
+
+// softmaxBackwardRowsAVX2 sets d[i] to p[i]*(d[i] - sum of p[j]*d[j]) in rows as softmaxRows has them.
+//
+//go:noescape
+func softmaxBackwardRowsAVX2(d *float32, p *float32, stride int, rows int, n int, grow int)
+
+// attendScoresAVX2 sets scores[h*stride+t] to the sum over j < hw of q[h*hw+j]*keys[t/16*heads*hw*16 + (h*hw+j)*16 + t%16] for t < n; up to the next multiple of 16 it writes whatever follows.
+//
+//go:noescape
+func attendScoresAVX2(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int)
+
+// attendValuesAVX2 sets z[h*hw+j] to the sum over t < n of p[h*stride+t]*values[t*heads*hw + h*hw+j], added to z if add is set.
+//
+//go:noescape
+func attendValuesAVX2(heads int, hw int, n int, p *float32, stride int, values *float32, z *float32, add bool)
 
 // geluAVX2 is GELU.
 //
@@ -68,3 +83,83 @@ func sumSquaresAVX2(x []float32) float64
 //
 //go:noescape
 func adamWAVX2(p []float32, g []float32, m []float32, v []float32, s *[8]float32)
+
+// maxAVX512 returns the largest element; a NaN may or may not win.
+//
+//go:noescape
+func maxAVX512(x []float32) float32
+
+// expSumAVX512 returns the sum of exp(x[i]-top), where no x[i] exceeds top.
+//
+//go:noescape
+func expSumAVX512(x []float32, top float32) float32
+
+// softmaxRowsAVX512 replaces n elements by their softmax, then n+grow elements at x[stride], and so on; it returns the last row's maximum and the sum of its exponentials.
+//
+//go:noescape
+func softmaxRowsAVX512(x *float32, stride int, rows int, n int, grow int) (top float32, total float32)
+
+// softmaxBackwardRowsAVX512 sets d[i] to p[i]*(d[i] - sum of p[j]*d[j]) in rows as softmaxRows has them.
+//
+//go:noescape
+func softmaxBackwardRowsAVX512(d *float32, p *float32, stride int, rows int, n int, grow int)
+
+// attendScoresAVX512 sets scores[h*stride+t] to the sum over j < hw of q[h*hw+j]*keys[t/16*heads*hw*16 + (h*hw+j)*16 + t%16] for t < n; up to the next multiple of 16 it writes whatever follows.
+//
+//go:noescape
+func attendScoresAVX512(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int)
+
+// attendValuesAVX512 sets z[h*hw+j] to the sum over t < n of p[h*stride+t]*values[t*heads*hw + h*hw+j], added to z if add is set.
+//
+//go:noescape
+func attendValuesAVX512(heads int, hw int, n int, p *float32, stride int, values *float32, z *float32, add bool)
+
+// geluAVX512 is GELU.
+//
+//go:noescape
+func geluAVX512(dst []float32, x []float32)
+
+// geluBackwardAVX512 is GELUBackward.
+//
+//go:noescape
+func geluBackwardAVX512(dx []float32, x []float32, dy []float32)
+
+// layerNormAVX512 is LayerNorm.
+//
+//go:noescape
+func layerNormAVX512(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32)
+
+// layerNormBackwardAVX512 is LayerNormBackward.
+//
+//go:noescape
+func layerNormBackwardAVX512(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32)
+
+// addAVX512 is Add.
+//
+//go:noescape
+func addAVX512(dst []float32, x []float32)
+
+// axpyAVX512 is Axpy.
+//
+//go:noescape
+func axpyAVX512(dst []float32, alpha float32, x []float32)
+
+// scaleAVX512 is Scale.
+//
+//go:noescape
+func scaleAVX512(x []float32, alpha float32)
+
+// dotAVX512 is Dot.
+//
+//go:noescape
+func dotAVX512(x []float32, y []float32) float32
+
+// sumSquaresAVX512 is SumSquares.
+//
+//go:noescape
+func sumSquaresAVX512(x []float32) float64
+
+// adamWAVX512 is AdamW; s holds the scalars in the order of their constants.
+//
+//go:noescape
+func adamWAVX512(p []float32, g []float32, m []float32, v []float32, s *[8]float32)

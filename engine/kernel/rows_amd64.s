@@ -54,7 +54,15 @@ DATA splatff800000rows<>+16(SB)/4, $0xff800000
 DATA splatff800000rows<>+20(SB)/4, $0xff800000
 DATA splatff800000rows<>+24(SB)/4, $0xff800000
 DATA splatff800000rows<>+28(SB)/4, $0xff800000
-GLOBL splatff800000rows<>(SB), RODATA|NOPTR, $32
+DATA splatff800000rows<>+32(SB)/4, $0xff800000
+DATA splatff800000rows<>+36(SB)/4, $0xff800000
+DATA splatff800000rows<>+40(SB)/4, $0xff800000
+DATA splatff800000rows<>+44(SB)/4, $0xff800000
+DATA splatff800000rows<>+48(SB)/4, $0xff800000
+DATA splatff800000rows<>+52(SB)/4, $0xff800000
+DATA splatff800000rows<>+56(SB)/4, $0xff800000
+DATA splatff800000rows<>+60(SB)/4, $0xff800000
+GLOBL splatff800000rows<>(SB), RODATA|NOPTR, $64
 
 DATA tailMaskrows<>+0(SB)/4, $0xffffffff
 DATA tailMaskrows<>+4(SB)/4, $0xffffffff
@@ -231,7 +239,15 @@ DATA splatc2b00000rows<>+16(SB)/4, $0xc2b00000
 DATA splatc2b00000rows<>+20(SB)/4, $0xc2b00000
 DATA splatc2b00000rows<>+24(SB)/4, $0xc2b00000
 DATA splatc2b00000rows<>+28(SB)/4, $0xc2b00000
-GLOBL splatc2b00000rows<>(SB), RODATA|NOPTR, $32
+DATA splatc2b00000rows<>+32(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+36(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+40(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+44(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+48(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+52(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+56(SB)/4, $0xc2b00000
+DATA splatc2b00000rows<>+60(SB)/4, $0xc2b00000
+GLOBL splatc2b00000rows<>(SB), RODATA|NOPTR, $64
 
 DATA splat4b40007frows<>+0(SB)/4, $0x4b40007f
 DATA splat4b40007frows<>+4(SB)/4, $0x4b40007f
@@ -241,7 +257,15 @@ DATA splat4b40007frows<>+16(SB)/4, $0x4b40007f
 DATA splat4b40007frows<>+20(SB)/4, $0x4b40007f
 DATA splat4b40007frows<>+24(SB)/4, $0x4b40007f
 DATA splat4b40007frows<>+28(SB)/4, $0x4b40007f
-GLOBL splat4b40007frows<>(SB), RODATA|NOPTR, $32
+DATA splat4b40007frows<>+32(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+36(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+40(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+44(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+48(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+52(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+56(SB)/4, $0x4b40007f
+DATA splat4b40007frows<>+60(SB)/4, $0x4b40007f
+GLOBL splat4b40007frows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3fb8aa3brows<>+0(SB)/4, $0x3fb8aa3b
 DATA splat3fb8aa3brows<>+4(SB)/4, $0x3fb8aa3b
@@ -251,7 +275,15 @@ DATA splat3fb8aa3brows<>+16(SB)/4, $0x3fb8aa3b
 DATA splat3fb8aa3brows<>+20(SB)/4, $0x3fb8aa3b
 DATA splat3fb8aa3brows<>+24(SB)/4, $0x3fb8aa3b
 DATA splat3fb8aa3brows<>+28(SB)/4, $0x3fb8aa3b
-GLOBL splat3fb8aa3brows<>(SB), RODATA|NOPTR, $32
+DATA splat3fb8aa3brows<>+32(SB)/4, $0x3fb8aa3b
+DATA splat3fb8aa3brows<>+36(SB)/4, $0x3fb8aa3b
+DATA splat3fb8aa3brows<>+40(SB)/4, $0x3fb8aa3b
+DATA splat3fb8aa3brows<>+44(SB)/4, $0x3fb8aa3b
+DATA splat3fb8aa3brows<>+48(SB)/4, $0x3fb8aa3b
+DATA splat3fb8aa3brows<>+52(SB)/4, $0x3fb8aa3b
+DATA splat3fb8aa3brows<>+56(SB)/4, $0x3fb8aa3b
+DATA splat3fb8aa3brows<>+60(SB)/4, $0x3fb8aa3b
+GLOBL splat3fb8aa3brows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3f318000rows<>+0(SB)/4, $0x3f318000
 DATA splat3f318000rows<>+4(SB)/4, $0x3f318000
@@ -261,7 +293,15 @@ DATA splat3f318000rows<>+16(SB)/4, $0x3f318000
 DATA splat3f318000rows<>+20(SB)/4, $0x3f318000
 DATA splat3f318000rows<>+24(SB)/4, $0x3f318000
 DATA splat3f318000rows<>+28(SB)/4, $0x3f318000
-GLOBL splat3f318000rows<>(SB), RODATA|NOPTR, $32
+DATA splat3f318000rows<>+32(SB)/4, $0x3f318000
+DATA splat3f318000rows<>+36(SB)/4, $0x3f318000
+DATA splat3f318000rows<>+40(SB)/4, $0x3f318000
+DATA splat3f318000rows<>+44(SB)/4, $0x3f318000
+DATA splat3f318000rows<>+48(SB)/4, $0x3f318000
+DATA splat3f318000rows<>+52(SB)/4, $0x3f318000
+DATA splat3f318000rows<>+56(SB)/4, $0x3f318000
+DATA splat3f318000rows<>+60(SB)/4, $0x3f318000
+GLOBL splat3f318000rows<>(SB), RODATA|NOPTR, $64
 
 DATA splatb95e8083rows<>+0(SB)/4, $0xb95e8083
 DATA splatb95e8083rows<>+4(SB)/4, $0xb95e8083
@@ -271,7 +311,15 @@ DATA splatb95e8083rows<>+16(SB)/4, $0xb95e8083
 DATA splatb95e8083rows<>+20(SB)/4, $0xb95e8083
 DATA splatb95e8083rows<>+24(SB)/4, $0xb95e8083
 DATA splatb95e8083rows<>+28(SB)/4, $0xb95e8083
-GLOBL splatb95e8083rows<>(SB), RODATA|NOPTR, $32
+DATA splatb95e8083rows<>+32(SB)/4, $0xb95e8083
+DATA splatb95e8083rows<>+36(SB)/4, $0xb95e8083
+DATA splatb95e8083rows<>+40(SB)/4, $0xb95e8083
+DATA splatb95e8083rows<>+44(SB)/4, $0xb95e8083
+DATA splatb95e8083rows<>+48(SB)/4, $0xb95e8083
+DATA splatb95e8083rows<>+52(SB)/4, $0xb95e8083
+DATA splatb95e8083rows<>+56(SB)/4, $0xb95e8083
+DATA splatb95e8083rows<>+60(SB)/4, $0xb95e8083
+GLOBL splatb95e8083rows<>(SB), RODATA|NOPTR, $64
 
 DATA splat39506967rows<>+0(SB)/4, $0x39506967
 DATA splat39506967rows<>+4(SB)/4, $0x39506967
@@ -281,7 +329,15 @@ DATA splat39506967rows<>+16(SB)/4, $0x39506967
 DATA splat39506967rows<>+20(SB)/4, $0x39506967
 DATA splat39506967rows<>+24(SB)/4, $0x39506967
 DATA splat39506967rows<>+28(SB)/4, $0x39506967
-GLOBL splat39506967rows<>(SB), RODATA|NOPTR, $32
+DATA splat39506967rows<>+32(SB)/4, $0x39506967
+DATA splat39506967rows<>+36(SB)/4, $0x39506967
+DATA splat39506967rows<>+40(SB)/4, $0x39506967
+DATA splat39506967rows<>+44(SB)/4, $0x39506967
+DATA splat39506967rows<>+48(SB)/4, $0x39506967
+DATA splat39506967rows<>+52(SB)/4, $0x39506967
+DATA splat39506967rows<>+56(SB)/4, $0x39506967
+DATA splat39506967rows<>+60(SB)/4, $0x39506967
+GLOBL splat39506967rows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3ab743cerows<>+0(SB)/4, $0x3ab743ce
 DATA splat3ab743cerows<>+4(SB)/4, $0x3ab743ce
@@ -291,7 +347,15 @@ DATA splat3ab743cerows<>+16(SB)/4, $0x3ab743ce
 DATA splat3ab743cerows<>+20(SB)/4, $0x3ab743ce
 DATA splat3ab743cerows<>+24(SB)/4, $0x3ab743ce
 DATA splat3ab743cerows<>+28(SB)/4, $0x3ab743ce
-GLOBL splat3ab743cerows<>(SB), RODATA|NOPTR, $32
+DATA splat3ab743cerows<>+32(SB)/4, $0x3ab743ce
+DATA splat3ab743cerows<>+36(SB)/4, $0x3ab743ce
+DATA splat3ab743cerows<>+40(SB)/4, $0x3ab743ce
+DATA splat3ab743cerows<>+44(SB)/4, $0x3ab743ce
+DATA splat3ab743cerows<>+48(SB)/4, $0x3ab743ce
+DATA splat3ab743cerows<>+52(SB)/4, $0x3ab743ce
+DATA splat3ab743cerows<>+56(SB)/4, $0x3ab743ce
+DATA splat3ab743cerows<>+60(SB)/4, $0x3ab743ce
+GLOBL splat3ab743cerows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3c088908rows<>+0(SB)/4, $0x3c088908
 DATA splat3c088908rows<>+4(SB)/4, $0x3c088908
@@ -301,7 +365,15 @@ DATA splat3c088908rows<>+16(SB)/4, $0x3c088908
 DATA splat3c088908rows<>+20(SB)/4, $0x3c088908
 DATA splat3c088908rows<>+24(SB)/4, $0x3c088908
 DATA splat3c088908rows<>+28(SB)/4, $0x3c088908
-GLOBL splat3c088908rows<>(SB), RODATA|NOPTR, $32
+DATA splat3c088908rows<>+32(SB)/4, $0x3c088908
+DATA splat3c088908rows<>+36(SB)/4, $0x3c088908
+DATA splat3c088908rows<>+40(SB)/4, $0x3c088908
+DATA splat3c088908rows<>+44(SB)/4, $0x3c088908
+DATA splat3c088908rows<>+48(SB)/4, $0x3c088908
+DATA splat3c088908rows<>+52(SB)/4, $0x3c088908
+DATA splat3c088908rows<>+56(SB)/4, $0x3c088908
+DATA splat3c088908rows<>+60(SB)/4, $0x3c088908
+GLOBL splat3c088908rows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3d2aa9c1rows<>+0(SB)/4, $0x3d2aa9c1
 DATA splat3d2aa9c1rows<>+4(SB)/4, $0x3d2aa9c1
@@ -311,7 +383,15 @@ DATA splat3d2aa9c1rows<>+16(SB)/4, $0x3d2aa9c1
 DATA splat3d2aa9c1rows<>+20(SB)/4, $0x3d2aa9c1
 DATA splat3d2aa9c1rows<>+24(SB)/4, $0x3d2aa9c1
 DATA splat3d2aa9c1rows<>+28(SB)/4, $0x3d2aa9c1
-GLOBL splat3d2aa9c1rows<>(SB), RODATA|NOPTR, $32
+DATA splat3d2aa9c1rows<>+32(SB)/4, $0x3d2aa9c1
+DATA splat3d2aa9c1rows<>+36(SB)/4, $0x3d2aa9c1
+DATA splat3d2aa9c1rows<>+40(SB)/4, $0x3d2aa9c1
+DATA splat3d2aa9c1rows<>+44(SB)/4, $0x3d2aa9c1
+DATA splat3d2aa9c1rows<>+48(SB)/4, $0x3d2aa9c1
+DATA splat3d2aa9c1rows<>+52(SB)/4, $0x3d2aa9c1
+DATA splat3d2aa9c1rows<>+56(SB)/4, $0x3d2aa9c1
+DATA splat3d2aa9c1rows<>+60(SB)/4, $0x3d2aa9c1
+GLOBL splat3d2aa9c1rows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3e2aaaaarows<>+0(SB)/4, $0x3e2aaaaa
 DATA splat3e2aaaaarows<>+4(SB)/4, $0x3e2aaaaa
@@ -321,7 +401,15 @@ DATA splat3e2aaaaarows<>+16(SB)/4, $0x3e2aaaaa
 DATA splat3e2aaaaarows<>+20(SB)/4, $0x3e2aaaaa
 DATA splat3e2aaaaarows<>+24(SB)/4, $0x3e2aaaaa
 DATA splat3e2aaaaarows<>+28(SB)/4, $0x3e2aaaaa
-GLOBL splat3e2aaaaarows<>(SB), RODATA|NOPTR, $32
+DATA splat3e2aaaaarows<>+32(SB)/4, $0x3e2aaaaa
+DATA splat3e2aaaaarows<>+36(SB)/4, $0x3e2aaaaa
+DATA splat3e2aaaaarows<>+40(SB)/4, $0x3e2aaaaa
+DATA splat3e2aaaaarows<>+44(SB)/4, $0x3e2aaaaa
+DATA splat3e2aaaaarows<>+48(SB)/4, $0x3e2aaaaa
+DATA splat3e2aaaaarows<>+52(SB)/4, $0x3e2aaaaa
+DATA splat3e2aaaaarows<>+56(SB)/4, $0x3e2aaaaa
+DATA splat3e2aaaaarows<>+60(SB)/4, $0x3e2aaaaa
+GLOBL splat3e2aaaaarows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3f000000rows<>+0(SB)/4, $0x3f000000
 DATA splat3f000000rows<>+4(SB)/4, $0x3f000000
@@ -331,7 +419,15 @@ DATA splat3f000000rows<>+16(SB)/4, $0x3f000000
 DATA splat3f000000rows<>+20(SB)/4, $0x3f000000
 DATA splat3f000000rows<>+24(SB)/4, $0x3f000000
 DATA splat3f000000rows<>+28(SB)/4, $0x3f000000
-GLOBL splat3f000000rows<>(SB), RODATA|NOPTR, $32
+DATA splat3f000000rows<>+32(SB)/4, $0x3f000000
+DATA splat3f000000rows<>+36(SB)/4, $0x3f000000
+DATA splat3f000000rows<>+40(SB)/4, $0x3f000000
+DATA splat3f000000rows<>+44(SB)/4, $0x3f000000
+DATA splat3f000000rows<>+48(SB)/4, $0x3f000000
+DATA splat3f000000rows<>+52(SB)/4, $0x3f000000
+DATA splat3f000000rows<>+56(SB)/4, $0x3f000000
+DATA splat3f000000rows<>+60(SB)/4, $0x3f000000
+GLOBL splat3f000000rows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3f800000rows<>+0(SB)/4, $0x3f800000
 DATA splat3f800000rows<>+4(SB)/4, $0x3f800000
@@ -341,38 +437,58 @@ DATA splat3f800000rows<>+16(SB)/4, $0x3f800000
 DATA splat3f800000rows<>+20(SB)/4, $0x3f800000
 DATA splat3f800000rows<>+24(SB)/4, $0x3f800000
 DATA splat3f800000rows<>+28(SB)/4, $0x3f800000
-GLOBL splat3f800000rows<>(SB), RODATA|NOPTR, $32
+DATA splat3f800000rows<>+32(SB)/4, $0x3f800000
+DATA splat3f800000rows<>+36(SB)/4, $0x3f800000
+DATA splat3f800000rows<>+40(SB)/4, $0x3f800000
+DATA splat3f800000rows<>+44(SB)/4, $0x3f800000
+DATA splat3f800000rows<>+48(SB)/4, $0x3f800000
+DATA splat3f800000rows<>+52(SB)/4, $0x3f800000
+DATA splat3f800000rows<>+56(SB)/4, $0x3f800000
+DATA splat3f800000rows<>+60(SB)/4, $0x3f800000
+GLOBL splat3f800000rows<>(SB), RODATA|NOPTR, $64
 
-// func softmaxAVX2(dst []float32, x []float32)
+// func softmaxRowsAVX2(x *float32, stride int, rows int, n int, grow int) (top float32, total float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·softmaxAVX2(SB), NOSPLIT, $0-48
-	MOVQ    dst_base+0(FP), AX
-	MOVQ    x_base+24(FP), CX
-	MOVQ    x_len+32(FP), DX
+TEXT ·softmaxRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ x+0(FP), AX
+	MOVQ stride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ rows+16(FP), DX
+	MOVQ n+24(FP), BX
+
+row:
+	CMPQ    BX, $0x08
+	JLE     short1
+	CMPQ    BX, $0x10
+	JLE     short2
+	CMPQ    BX, $0x18
+	JLE     short3
+	CMPQ    BX, $0x20
+	JLE     short4
 	VMOVUPS splatff800000rows<>+0(SB), Y0
 	VMOVAPS Y0, Y1
-	MOVQ    DX, BX
-	XORQ    SI, SI
+	MOVQ    BX, SI
+	XORQ    DI, DI
 
 loop13:
-	CMPQ    BX, $0x08
+	CMPQ    SI, $0x08
 	JLT     next14
-	VMOVUPS (CX)(SI*4), Y2
+	VMOVUPS (AX)(DI*4), Y2
 	VMAXPS  Y2, Y1, Y1
-	ADDQ    $0x08, SI
-	SUBQ    $0x08, BX
+	ADDQ    $0x08, DI
+	SUBQ    $0x08, SI
 	JMP     loop13
 
 next14:
-	TESTQ BX, BX
+	TESTQ SI, SI
 	JZ    end12
 
 	// A window on eight ones and eight zeros
-	LEAQ       tailMaskrows<>+32(SB), DI
-	SHLQ       $0x02, BX
-	SUBQ       BX, DI
-	VMOVUPS    (DI), Y2
-	VMASKMOVPS (CX)(SI*4), Y2, Y3
+	LEAQ       tailMaskrows<>+32(SB), R8
+	SHLQ       $0x02, SI
+	SUBQ       SI, R8
+	VMOVUPS    (R8), Y2
+	VMASKMOVPS (AX)(DI*4), Y2, Y3
 	VBLENDVPS  Y2, Y3, Y0, Y3
 	VMAXPS     Y3, Y1, Y1
 
@@ -383,19 +499,20 @@ end12:
 	VMAXPS     Y0, Y1, Y1
 	VPERMILPS  $0xb1, Y1, Y0
 	VMAXPS     Y0, Y1, Y1
-	VXORPS     Y0, Y0, Y0
-	MOVQ       DX, BX
-	XORQ       SI, SI
+	VMOVAPS    Y1, Y0
+	VXORPS     Y1, Y1, Y1
+	MOVQ       BX, SI
+	XORQ       DI, DI
 
 loop17:
-	CMPQ         BX, $0x18
+	CMPQ         SI, $0x18
 	JLT          next18
-	VMOVUPS      (CX)(SI*4), Y2
-	VMOVUPS      32(CX)(SI*4), Y3
-	VMOVUPS      64(CX)(SI*4), Y4
-	VSUBPS       Y1, Y2, Y2
-	VSUBPS       Y1, Y3, Y3
-	VSUBPS       Y1, Y4, Y4
+	VMOVUPS      (AX)(DI*4), Y2
+	VMOVUPS      32(AX)(DI*4), Y3
+	VMOVUPS      64(AX)(DI*4), Y4
+	VSUBPS       Y0, Y2, Y2
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
 	VMOVUPS      splatc2b00000rows<>+0(SB), Y5
 	VMAXPS       Y2, Y5, Y2
 	VMAXPS       Y3, Y5, Y3
@@ -448,22 +565,22 @@ loop17:
 	VMULPS       Y6, Y9, Y3
 	VADDPS       splat3f800000rows<>+0(SB), Y10, Y10
 	VMULPS       Y7, Y10, Y4
-	VADDPS       Y2, Y0, Y0
-	VADDPS       Y3, Y0, Y0
-	VADDPS       Y4, Y0, Y0
-	VMOVUPS      Y2, (AX)(SI*4)
-	VMOVUPS      Y3, 32(AX)(SI*4)
-	VMOVUPS      Y4, 64(AX)(SI*4)
-	ADDQ         $0x18, SI
-	SUBQ         $0x18, BX
+	VADDPS       Y2, Y1, Y1
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y1, Y1
+	VMOVUPS      Y2, (AX)(DI*4)
+	VMOVUPS      Y3, 32(AX)(DI*4)
+	VMOVUPS      Y4, 64(AX)(DI*4)
+	ADDQ         $0x18, DI
+	SUBQ         $0x18, SI
 	JMP          loop17
 
 next18:
 loop19:
-	CMPQ         BX, $0x08
+	CMPQ         SI, $0x08
 	JLT          next20
-	VMOVUPS      (CX)(SI*4), Y2
-	VSUBPS       Y1, Y2, Y2
+	VMOVUPS      (AX)(DI*4), Y2
+	VSUBPS       Y0, Y2, Y2
 	VMOVUPS      splatc2b00000rows<>+0(SB), Y3
 	VMAXPS       Y2, Y3, Y2
 	VMOVUPS      splat4b40007frows<>+0(SB), Y3
@@ -482,119 +599,1069 @@ loop19:
 	VFMADD213PS  Y2, Y5, Y4
 	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
 	VMULPS       Y3, Y4, Y2
-	VADDPS       Y2, Y0, Y0
-	VMOVUPS      Y2, (AX)(SI*4)
-	ADDQ         $0x08, SI
-	SUBQ         $0x08, BX
+	VADDPS       Y2, Y1, Y1
+	VMOVUPS      Y2, (AX)(DI*4)
+	ADDQ         $0x08, DI
+	SUBQ         $0x08, SI
 	JMP          loop19
 
 next20:
-	TESTQ BX, BX
+	TESTQ SI, SI
 	JZ    end16
 
 	// A window on eight ones and eight zeros
-	LEAQ         tailMaskrows<>+32(SB), DI
-	MOVQ         BX, R8
-	SHLQ         $0x02, R8
-	SUBQ         R8, DI
-	VMOVUPS      (DI), Y2
-	VMASKMOVPS   (CX)(SI*4), Y2, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      splatc2b00000rows<>+0(SB), Y1
-	VMAXPS       Y3, Y1, Y3
-	VMOVUPS      splat4b40007frows<>+0(SB), Y1
-	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y1
-	VSUBPS       splat4b40007frows<>+0(SB), Y1, Y4
-	VFNMADD231PS splat3f318000rows<>+0(SB), Y4, Y3
-	VFNMADD231PS splatb95e8083rows<>+0(SB), Y4, Y3
-	VPSLLD       $0x17, Y1, Y1
-	VMOVUPS      splat39506967rows<>+0(SB), Y4
-	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y4
-	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y4
-	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y4
-	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y4
-	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y4
-	VMULPS       Y3, Y3, Y5
-	VFMADD213PS  Y3, Y5, Y4
-	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
-	VMULPS       Y1, Y4, Y3
+	LEAQ         tailMaskrows<>+32(SB), R8
+	MOVQ         SI, R9
+	SHLQ         $0x02, R9
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y2
+	VMASKMOVPS   (AX)(DI*4), Y2, Y3
+	VSUBPS       Y0, Y3, Y3
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y4
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      splat4b40007frows<>+0(SB), Y4
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y4
+	VSUBPS       splat4b40007frows<>+0(SB), Y4, Y5
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y5, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y5, Y3
+	VPSLLD       $0x17, Y4, Y4
+	VMOVUPS      splat39506967rows<>+0(SB), Y5
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y5
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y5
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y5
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y5
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y5
+	VMULPS       Y3, Y3, Y6
+	VFMADD213PS  Y3, Y6, Y5
+	VADDPS       splat3f800000rows<>+0(SB), Y5, Y5
+	VMULPS       Y4, Y5, Y3
 	VANDPS       Y3, Y2, Y3
-	VADDPS       Y3, Y0, Y0
-	LEAQ         (AX)(SI*4), CX
-	TESTQ        $0x00000004, BX
+	VADDPS       Y3, Y1, Y1
+	LEAQ         (AX)(DI*4), DI
+	TESTQ        $0x00000004, SI
 	JZ           two21
-	VMOVUPS      X3, (CX)
+	VMOVUPS      X3, (DI)
 	VEXTRACTF128 $0x01, Y3, X3
-	ADDQ         $0x10, CX
+	ADDQ         $0x10, DI
 
 two21:
-	TESTQ   $0x00000002, BX
+	TESTQ   $0x00000002, SI
 	JZ      one22
-	VMOVLPS X3, (CX)
+	VMOVLPS X3, (DI)
 	VPSRLDQ $0x08, X3, X3
-	ADDQ    $0x08, CX
+	ADDQ    $0x08, DI
 
 one22:
-	TESTQ  $0x00000001, BX
+	TESTQ  $0x00000001, SI
 	JZ     stored23
-	VMOVSS X3, (CX)
+	VMOVSS X3, (DI)
 
 stored23:
 end16:
+	VPERM2F128 $0x01, Y1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERMILPS  $0x4e, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VPERMILPS  $0xb1, Y1, Y2
+	VADDPS     Y2, Y1, Y1
+	VMOVUPS    splat3f800000rows<>+0(SB), Y2
+	VDIVPS     Y1, Y2, Y2
+	MOVQ       BX, SI
+	XORQ       DI, DI
+
+loop26:
+	CMPQ    SI, $0x08
+	JLT     next27
+	VMOVUPS (AX)(DI*4), Y3
+	VMULPS  Y2, Y3, Y3
+	VMOVUPS Y3, (AX)(DI*4)
+	ADDQ    $0x08, DI
+	SUBQ    $0x08, SI
+	JMP     loop26
+
+next27:
+	TESTQ SI, SI
+	JZ    end25
+
+	// A window on eight ones and eight zeros
+	LEAQ         tailMaskrows<>+32(SB), R8
+	MOVQ         SI, R9
+	SHLQ         $0x02, R9
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y3
+	VMASKMOVPS   (AX)(DI*4), Y3, Y3
+	VMULPS       Y2, Y3, Y3
+	LEAQ         (AX)(DI*4), DI
+	TESTQ        $0x00000004, SI
+	JZ           two28
+	VMOVUPS      X3, (DI)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, DI
+
+two28:
+	TESTQ   $0x00000002, SI
+	JZ      one29
+	VMOVLPS X3, (DI)
+	VPSRLDQ $0x08, X3, X3
+	ADDQ    $0x08, DI
+
+one29:
+	TESTQ  $0x00000001, SI
+	JZ     stored30
+	VMOVSS X3, (DI)
+
+stored30:
+end25:
+next:
+	ADDQ   CX, AX
+	MOVQ   grow+32(FP), SI
+	ADDQ   SI, BX
+	DECQ   DX
+	JNZ    row
+	VMOVSS X0, top+40(FP)
+	VMOVSS X1, total+44(FP)
+	VZEROUPPER
+	RET
+
+short1:
+	MOVQ BX, SI
+	SUBQ $0x00, SI
+	XORQ DI, DI
+
+	// A window on eight ones and eight zeros
+	LEAQ         tailMaskrows<>+32(SB), R8
+	MOVQ         SI, R9
+	SHLQ         $0x02, R9
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y1
+	VMOVUPS      splatff800000rows<>+0(SB), Y0
+	LEAQ         (AX), R8
+	VMASKMOVPS   (R8)(DI*4), Y1, Y2
+	VBLENDVPS    Y1, Y2, Y0, Y2
+	VMOVAPS      Y2, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y3
+	VMAXPS       Y3, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y3
+	VMAXPS       Y3, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y3
+	VMAXPS       Y3, Y0, Y0
+	VSUBPS       Y0, Y2, Y2
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y2
+	VMOVUPS      splat4b40007frows<>+0(SB), Y3
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y3
+	VSUBPS       splat4b40007frows<>+0(SB), Y3, Y4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y4, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y4, Y2
+	VPSLLD       $0x17, Y3, Y3
+	VMOVUPS      splat39506967rows<>+0(SB), Y4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y4
+	VMULPS       Y2, Y2, Y5
+	VFMADD213PS  Y2, Y5, Y4
+	VADDPS       splat3f800000rows<>+0(SB), Y4, Y4
+	VMULPS       Y3, Y4, Y2
+	VANDPS       Y2, Y1, Y2
+	VMOVAPS      Y2, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y3
+	VADDPS       Y3, Y1, Y1
+	VPERMILPS    $0x4e, Y1, Y3
+	VADDPS       Y3, Y1, Y1
+	VPERMILPS    $0xb1, Y1, Y3
+	VADDPS       Y3, Y1, Y1
+	VMOVUPS      splat3f800000rows<>+0(SB), Y3
+	VDIVPS       Y1, Y3, Y3
+	VMULPS       Y3, Y2, Y2
+	CMPQ         SI, $0x08
+	JNE          partial31
+	VMOVUPS      Y2, (R8)
+	JMP          whole32
+
+partial31:
+	LEAQ         (R8), DI
+	TESTQ        $0x00000004, SI
+	JZ           two33
+	VMOVUPS      X2, (DI)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, DI
+
+two33:
+	TESTQ   $0x00000002, SI
+	JZ      one34
+	VMOVLPS X2, (DI)
+	VPSRLDQ $0x08, X2, X2
+	ADDQ    $0x08, DI
+
+one34:
+	TESTQ  $0x00000001, SI
+	JZ     stored35
+	VMOVSS X2, (DI)
+
+stored35:
+whole32:
+	JMP next
+
+short2:
+	MOVQ BX, SI
+	SUBQ $0x08, SI
+	XORQ DI, DI
+
+	// A window on eight ones and eight zeros
+	LEAQ         tailMaskrows<>+32(SB), R8
+	MOVQ         SI, R9
+	SHLQ         $0x02, R9
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y1
+	VMOVUPS      splatff800000rows<>+0(SB), Y0
+	VMOVUPS      (AX), Y2
+	LEAQ         32(AX), R8
+	VMASKMOVPS   (R8)(DI*4), Y1, Y3
+	VBLENDVPS    Y1, Y3, Y0, Y3
+	VMOVAPS      Y2, Y0
+	VMAXPS       Y3, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y4
+	VMAXPS       Y4, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y4
+	VMAXPS       Y4, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y4
+	VMAXPS       Y4, Y0, Y0
+	VSUBPS       Y0, Y2, Y2
+	VSUBPS       Y0, Y3, Y3
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y4
+	VMAXPS       Y2, Y4, Y2
+	VMAXPS       Y3, Y4, Y3
+	VMOVUPS      splat4b40007frows<>+0(SB), Y4
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y4
+	VMOVUPS      splat4b40007frows<>+0(SB), Y5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y5
+	VSUBPS       splat4b40007frows<>+0(SB), Y4, Y6
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y6, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y6, Y2
+	VPSLLD       $0x17, Y4, Y4
+	VSUBPS       splat4b40007frows<>+0(SB), Y5, Y6
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y6, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y6, Y3
+	VPSLLD       $0x17, Y5, Y5
+	VMOVUPS      splat39506967rows<>+0(SB), Y6
+	VMOVUPS      splat39506967rows<>+0(SB), Y7
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y7
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y7
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y7
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y7
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y6
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y7
+	VMULPS       Y2, Y2, Y8
+	VFMADD213PS  Y2, Y8, Y6
+	VMULPS       Y3, Y3, Y2
+	VFMADD213PS  Y3, Y2, Y7
+	VADDPS       splat3f800000rows<>+0(SB), Y6, Y6
+	VMULPS       Y4, Y6, Y2
+	VADDPS       splat3f800000rows<>+0(SB), Y7, Y7
+	VMULPS       Y5, Y7, Y3
+	VANDPS       Y3, Y1, Y3
+	VMOVAPS      Y2, Y1
+	VADDPS       Y3, Y1, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y4
+	VADDPS       Y4, Y1, Y1
+	VPERMILPS    $0x4e, Y1, Y4
+	VADDPS       Y4, Y1, Y1
+	VPERMILPS    $0xb1, Y1, Y4
+	VADDPS       Y4, Y1, Y1
+	VMOVUPS      splat3f800000rows<>+0(SB), Y4
+	VDIVPS       Y1, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VMULPS       Y4, Y3, Y3
+	CMPQ         SI, $0x08
+	JNE          partial36
+	VMOVUPS      Y3, (R8)
+	JMP          whole37
+
+partial36:
+	LEAQ         (R8), DI
+	TESTQ        $0x00000004, SI
+	JZ           two38
+	VMOVUPS      X3, (DI)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, DI
+
+two38:
+	TESTQ   $0x00000002, SI
+	JZ      one39
+	VMOVLPS X3, (DI)
+	VPSRLDQ $0x08, X3, X3
+	ADDQ    $0x08, DI
+
+one39:
+	TESTQ  $0x00000001, SI
+	JZ     stored40
+	VMOVSS X3, (DI)
+
+stored40:
+whole37:
+	JMP next
+
+short3:
+	MOVQ BX, SI
+	SUBQ $0x10, SI
+	XORQ DI, DI
+
+	// A window on eight ones and eight zeros
+	LEAQ         tailMaskrows<>+32(SB), R8
+	MOVQ         SI, R9
+	SHLQ         $0x02, R9
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y1
+	VMOVUPS      splatff800000rows<>+0(SB), Y0
+	VMOVUPS      (AX), Y2
+	VMOVUPS      32(AX), Y3
+	LEAQ         64(AX), R8
+	VMASKMOVPS   (R8)(DI*4), Y1, Y4
+	VBLENDVPS    Y1, Y4, Y0, Y4
+	VMOVAPS      Y2, Y0
+	VMAXPS       Y3, Y0, Y0
+	VMAXPS       Y4, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y5
+	VMAXPS       Y5, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y5
+	VMAXPS       Y5, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y5
+	VMAXPS       Y5, Y0, Y0
+	VSUBPS       Y0, Y2, Y2
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y5
+	VMAXPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y5, Y3
+	VMAXPS       Y4, Y5, Y4
+	VMOVUPS      splat4b40007frows<>+0(SB), Y5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y5
+	VMOVUPS      splat4b40007frows<>+0(SB), Y6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y6
+	VMOVUPS      splat4b40007frows<>+0(SB), Y7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y4, Y7
+	VSUBPS       splat4b40007frows<>+0(SB), Y5, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y2
+	VPSLLD       $0x17, Y5, Y5
+	VSUBPS       splat4b40007frows<>+0(SB), Y6, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y3
+	VPSLLD       $0x17, Y6, Y6
+	VSUBPS       splat4b40007frows<>+0(SB), Y7, Y8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y8, Y4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y8, Y4
+	VPSLLD       $0x17, Y7, Y7
+	VMOVUPS      splat39506967rows<>+0(SB), Y8
+	VMOVUPS      splat39506967rows<>+0(SB), Y9
+	VMOVUPS      splat39506967rows<>+0(SB), Y10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y4, Y10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y8
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y4, Y10
+	VMULPS       Y2, Y2, Y11
+	VFMADD213PS  Y2, Y11, Y8
+	VMULPS       Y3, Y3, Y2
+	VFMADD213PS  Y3, Y2, Y9
+	VMULPS       Y4, Y4, Y2
+	VFMADD213PS  Y4, Y2, Y10
+	VADDPS       splat3f800000rows<>+0(SB), Y8, Y8
+	VMULPS       Y5, Y8, Y2
+	VADDPS       splat3f800000rows<>+0(SB), Y9, Y9
+	VMULPS       Y6, Y9, Y3
+	VADDPS       splat3f800000rows<>+0(SB), Y10, Y10
+	VMULPS       Y7, Y10, Y4
+	VANDPS       Y4, Y1, Y4
+	VMOVAPS      Y2, Y1
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y1, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y5
+	VADDPS       Y5, Y1, Y1
+	VPERMILPS    $0x4e, Y1, Y5
+	VADDPS       Y5, Y1, Y1
+	VPERMILPS    $0xb1, Y1, Y5
+	VADDPS       Y5, Y1, Y1
+	VMOVUPS      splat3f800000rows<>+0(SB), Y5
+	VDIVPS       Y1, Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VMULPS       Y5, Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	VMULPS       Y5, Y4, Y4
+	CMPQ         SI, $0x08
+	JNE          partial41
+	VMOVUPS      Y4, (R8)
+	JMP          whole42
+
+partial41:
+	LEAQ         (R8), DI
+	TESTQ        $0x00000004, SI
+	JZ           two43
+	VMOVUPS      X4, (DI)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, DI
+
+two43:
+	TESTQ   $0x00000002, SI
+	JZ      one44
+	VMOVLPS X4, (DI)
+	VPSRLDQ $0x08, X4, X4
+	ADDQ    $0x08, DI
+
+one44:
+	TESTQ  $0x00000001, SI
+	JZ     stored45
+	VMOVSS X4, (DI)
+
+stored45:
+whole42:
+	JMP next
+
+short4:
+	MOVQ BX, SI
+	SUBQ $0x18, SI
+	XORQ DI, DI
+
+	// A window on eight ones and eight zeros
+	LEAQ         tailMaskrows<>+32(SB), R8
+	MOVQ         SI, R9
+	SHLQ         $0x02, R9
+	SUBQ         R9, R8
+	VMOVUPS      (R8), Y1
+	VMOVUPS      splatff800000rows<>+0(SB), Y0
+	VMOVUPS      (AX), Y2
+	VMOVUPS      32(AX), Y3
+	VMOVUPS      64(AX), Y4
+	LEAQ         96(AX), R8
+	VMASKMOVPS   (R8)(DI*4), Y1, Y5
+	VBLENDVPS    Y1, Y5, Y0, Y5
+	VMOVAPS      Y2, Y0
+	VMAXPS       Y3, Y0, Y0
+	VMAXPS       Y4, Y0, Y0
+	VMAXPS       Y5, Y0, Y0
+	VPERM2F128   $0x01, Y0, Y0, Y6
+	VMAXPS       Y6, Y0, Y0
+	VPERMILPS    $0x4e, Y0, Y6
+	VMAXPS       Y6, Y0, Y0
+	VPERMILPS    $0xb1, Y0, Y6
+	VMAXPS       Y6, Y0, Y0
+	VSUBPS       Y0, Y2, Y2
+	VSUBPS       Y0, Y3, Y3
+	VSUBPS       Y0, Y4, Y4
+	VSUBPS       Y0, Y5, Y5
+	VMOVUPS      splatc2b00000rows<>+0(SB), Y6
+	VMAXPS       Y2, Y6, Y2
+	VMAXPS       Y3, Y6, Y3
+	VMAXPS       Y4, Y6, Y4
+	VMAXPS       Y5, Y6, Y5
+	VMOVUPS      splat4b40007frows<>+0(SB), Y6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y2, Y6
+	VMOVUPS      splat4b40007frows<>+0(SB), Y7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y3, Y7
+	VMOVUPS      splat4b40007frows<>+0(SB), Y8
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y4, Y8
+	VMOVUPS      splat4b40007frows<>+0(SB), Y9
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Y5, Y9
+	VSUBPS       splat4b40007frows<>+0(SB), Y6, Y10
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y10, Y2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y10, Y2
+	VPSLLD       $0x17, Y6, Y6
+	VSUBPS       splat4b40007frows<>+0(SB), Y7, Y10
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y10, Y3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y10, Y3
+	VPSLLD       $0x17, Y7, Y7
+	VSUBPS       splat4b40007frows<>+0(SB), Y8, Y10
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y10, Y4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y10, Y4
+	VPSLLD       $0x17, Y8, Y8
+	VSUBPS       splat4b40007frows<>+0(SB), Y9, Y10
+	VFNMADD231PS splat3f318000rows<>+0(SB), Y10, Y5
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Y10, Y5
+	VPSLLD       $0x17, Y9, Y9
+	VMOVUPS      splat39506967rows<>+0(SB), Y10
+	VMOVUPS      splat39506967rows<>+0(SB), Y11
+	VMOVUPS      splat39506967rows<>+0(SB), Y12
+	VMOVUPS      splat39506967rows<>+0(SB), Y13
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y2, Y10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y3, Y11
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y4, Y12
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Y5, Y13
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y2, Y10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y3, Y11
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y4, Y12
+	VFMADD213PS  splat3c088908rows<>+0(SB), Y5, Y13
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y2, Y10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y3, Y11
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y4, Y12
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Y5, Y13
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y2, Y10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y3, Y11
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y4, Y12
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Y5, Y13
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y2, Y10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y3, Y11
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y4, Y12
+	VFMADD213PS  splat3f000000rows<>+0(SB), Y5, Y13
+	VMULPS       Y2, Y2, Y14
+	VFMADD213PS  Y2, Y14, Y10
+	VMULPS       Y3, Y3, Y2
+	VFMADD213PS  Y3, Y2, Y11
+	VMULPS       Y4, Y4, Y2
+	VFMADD213PS  Y4, Y2, Y12
+	VMULPS       Y5, Y5, Y2
+	VFMADD213PS  Y5, Y2, Y13
+	VADDPS       splat3f800000rows<>+0(SB), Y10, Y10
+	VMULPS       Y6, Y10, Y2
+	VADDPS       splat3f800000rows<>+0(SB), Y11, Y11
+	VMULPS       Y7, Y11, Y3
+	VADDPS       splat3f800000rows<>+0(SB), Y12, Y12
+	VMULPS       Y8, Y12, Y4
+	VADDPS       splat3f800000rows<>+0(SB), Y13, Y13
+	VMULPS       Y9, Y13, Y5
+	VANDPS       Y5, Y1, Y5
+	VMOVAPS      Y2, Y1
+	VADDPS       Y3, Y1, Y1
+	VADDPS       Y4, Y1, Y1
+	VADDPS       Y5, Y1, Y1
+	VPERM2F128   $0x01, Y1, Y1, Y6
+	VADDPS       Y6, Y1, Y1
+	VPERMILPS    $0x4e, Y1, Y6
+	VADDPS       Y6, Y1, Y1
+	VPERMILPS    $0xb1, Y1, Y6
+	VADDPS       Y6, Y1, Y1
+	VMOVUPS      splat3f800000rows<>+0(SB), Y6
+	VDIVPS       Y1, Y6, Y6
+	VMULPS       Y6, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VMULPS       Y6, Y3, Y3
+	VMOVUPS      Y3, 32(AX)
+	VMULPS       Y6, Y4, Y4
+	VMOVUPS      Y4, 64(AX)
+	VMULPS       Y6, Y5, Y5
+	CMPQ         SI, $0x08
+	JNE          partial46
+	VMOVUPS      Y5, (R8)
+	JMP          whole47
+
+partial46:
+	LEAQ         (R8), DI
+	TESTQ        $0x00000004, SI
+	JZ           two48
+	VMOVUPS      X5, (DI)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, DI
+
+two48:
+	TESTQ   $0x00000002, SI
+	JZ      one49
+	VMOVLPS X5, (DI)
+	VPSRLDQ $0x08, X5, X5
+	ADDQ    $0x08, DI
+
+one49:
+	TESTQ  $0x00000001, SI
+	JZ     stored50
+	VMOVSS X5, (DI)
+
+stored50:
+whole47:
+	JMP next
+
+// func softmaxBackwardRowsAVX2(d *float32, p *float32, stride int, rows int, n int, grow int)
+// Requires: AVX, FMA3
+TEXT ·softmaxBackwardRowsAVX2(SB), NOSPLIT, $0-48
+	MOVQ d+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ stride+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ rows+24(FP), BX
+	MOVQ n+32(FP), SI
+
+row:
+	VXORPS Y0, Y0, Y0
+	MOVQ   SI, DI
+	XORQ   R8, R8
+
+loop53:
+	CMPQ        DI, $0x08
+	JLT         next54
+	VMOVUPS     (CX)(R8*4), Y1
+	VMOVUPS     (AX)(R8*4), Y2
+	VFMADD231PS Y2, Y1, Y0
+	ADDQ        $0x08, R8
+	SUBQ        $0x08, DI
+	JMP         loop53
+
+next54:
+	TESTQ DI, DI
+	JZ    end52
+
+	// A window on eight ones and eight zeros
+	LEAQ        tailMaskrows<>+32(SB), R9
+	SHLQ        $0x02, DI
+	SUBQ        DI, R9
+	VMOVUPS     (R9), Y1
+	VMASKMOVPS  (CX)(R8*4), Y1, Y2
+	VMASKMOVPS  (AX)(R8*4), Y1, Y1
+	VFMADD231PS Y1, Y2, Y0
+
+end52:
 	VPERM2F128 $0x01, Y0, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0x4e, Y0, Y1
 	VADDPS     Y1, Y0, Y0
 	VPERMILPS  $0xb1, Y0, Y1
 	VADDPS     Y1, Y0, Y0
-	VMOVUPS    splat3f800000rows<>+0(SB), Y1
-	VDIVPS     Y0, Y1, Y1
-	MOVQ       DX, CX
-	XORQ       DX, DX
+	MOVQ       SI, DI
+	XORQ       R8, R8
 
-loop26:
-	CMPQ    CX, $0x08
-	JLT     next27
-	VMOVUPS (AX)(DX*4), Y0
-	VMULPS  Y1, Y0, Y0
-	VMOVUPS Y0, (AX)(DX*4)
-	ADDQ    $0x08, DX
-	SUBQ    $0x08, CX
-	JMP     loop26
+loop57:
+	CMPQ    DI, $0x08
+	JLT     next58
+	VMOVUPS (AX)(R8*4), Y1
+	VSUBPS  Y0, Y1, Y1
+	VMOVUPS (CX)(R8*4), Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)(R8*4)
+	ADDQ    $0x08, R8
+	SUBQ    $0x08, DI
+	JMP     loop57
 
-next27:
-	TESTQ CX, CX
-	JZ    end25
+next58:
+	TESTQ DI, DI
+	JZ    end56
 
 	// A window on eight ones and eight zeros
-	LEAQ         tailMaskrows<>+32(SB), BX
-	MOVQ         CX, SI
-	SHLQ         $0x02, SI
-	SUBQ         SI, BX
-	VMOVUPS      (BX), Y0
-	VMASKMOVPS   (AX)(DX*4), Y0, Y0
-	VMULPS       Y1, Y0, Y0
-	LEAQ         (AX)(DX*4), AX
-	TESTQ        $0x00000004, CX
-	JZ           two28
-	VMOVUPS      X0, (AX)
-	VEXTRACTF128 $0x01, Y0, X0
-	ADDQ         $0x10, AX
+	LEAQ         tailMaskrows<>+32(SB), R9
+	MOVQ         DI, R10
+	SHLQ         $0x02, R10
+	SUBQ         R10, R9
+	VMOVUPS      (R9), Y1
+	VMASKMOVPS   (AX)(R8*4), Y1, Y2
+	VSUBPS       Y0, Y2, Y2
+	VMASKMOVPS   (CX)(R8*4), Y1, Y0
+	VMULPS       Y0, Y2, Y2
+	LEAQ         (AX)(R8*4), R8
+	TESTQ        $0x00000004, DI
+	JZ           two59
+	VMOVUPS      X2, (R8)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, R8
 
-two28:
-	TESTQ   $0x00000002, CX
-	JZ      one29
-	VMOVLPS X0, (AX)
-	VPSRLDQ $0x08, X0, X0
-	ADDQ    $0x08, AX
+two59:
+	TESTQ   $0x00000002, DI
+	JZ      one60
+	VMOVLPS X2, (R8)
+	VPSRLDQ $0x08, X2, X2
+	ADDQ    $0x08, R8
 
-one29:
-	TESTQ  $0x00000001, CX
-	JZ     stored30
-	VMOVSS X0, (AX)
+one60:
+	TESTQ  $0x00000001, DI
+	JZ     stored61
+	VMOVSS X2, (R8)
 
-stored30:
-end25:
+stored61:
+end56:
+	ADDQ DX, AX
+	ADDQ DX, CX
+	MOVQ grow+40(FP), DI
+	ADDQ DI, SI
+	DECQ BX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func attendScoresAVX2(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int)
+// Requires: AVX, FMA3
+TEXT ·attendScoresAVX2(SB), NOSPLIT, $0-56
+	MOVQ  heads+0(FP), AX
+	MOVQ  hw+8(FP), CX
+	MOVQ  stride+48(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  q+24(FP), BX
+	MOVQ  keys+32(FP), SI
+	MOVQ  scores+40(FP), DI
+	MOVQ  AX, R8
+	IMULQ CX, R8
+	SHLQ  $0x06, R8
+
+head:
+	MOVQ n+16(FP), R11
+	MOVQ SI, R9
+	MOVQ DI, R10
+
+some:
+	CMPQ   R11, $0x10
+	JLE    blocks1
+	MOVQ   R9, R12
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	MOVQ   BX, R13
+	MOVQ   CX, R14
+
+channels2:
+	VBROADCASTSS (R13), Y4
+	VFMADD231PS  (R12), Y4, Y0
+	VFMADD231PS  32(R12), Y4, Y1
+	VFMADD231PS  (R12)(R8*1), Y4, Y2
+	VFMADD231PS  32(R12)(R8*1), Y4, Y3
+	ADDQ         $0x04, R13
+	ADDQ         $0x40, R12
+	DECQ         R14
+	JNZ          channels2
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	ADDQ         $0x00000080, R10
+	MOVQ         R8, R12
+	IMUL3Q       $0x02, R12, R12
+	ADDQ         R12, R9
+	SUBQ         $0x20, R11
+	JG           some
+	JMP          nextHead
+
+blocks1:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	MOVQ   BX, R11
+	MOVQ   CX, R12
+
+channels1:
+	VBROADCASTSS (R11), Y2
+	VFMADD231PS  (R9), Y2, Y0
+	VFMADD231PS  32(R9), Y2, Y1
+	ADDQ         $0x04, R11
+	ADDQ         $0x40, R9
+	DECQ         R12
+	JNZ          channels1
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+
+nextHead:
+	MOVQ CX, R9
+	SHLQ $0x02, R9
+	ADDQ R9, BX
+	SHLQ $0x04, R9
+	ADDQ R9, SI
+	ADDQ DX, DI
+	DECQ AX
+	JNZ  head
+	VZEROUPPER
+	RET
+
+// func attendValuesAVX2(heads int, hw int, n int, p *float32, stride int, values *float32, z *float32, add bool)
+// Requires: AVX, CMOV, FMA3
+TEXT ·attendValuesAVX2(SB), NOSPLIT, $0-57
+	MOVQ  heads+0(FP), AX
+	MOVQ  hw+8(FP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	SHLQ  $0x02, DX
+
+heads4:
+	CMPQ AX, $0x04
+	JLT  heads1
+	XORQ CX, CX
+
+mix4:
+	MOVQ    hw+8(FP), BX
+	SUBQ    CX, BX
+	MOVQ    $0x00000008, SI
+	CMPQ    BX, SI
+	CMOVQGT SI, BX
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskrows<>+32(SB), SI
+	MOVQ       BX, DI
+	SHLQ       $0x02, DI
+	SUBQ       DI, SI
+	VMOVUPS    (SI), Y0
+	MOVQ       values+40(FP), SI
+	LEAQ       (SI)(CX*4), SI
+	MOVQ       hw+8(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (SI)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       p+24(FP), R9
+	MOVQ       stride+32(FP), R10
+	SHLQ       $0x02, R10
+	LEAQ       (R9)(R10*2), R11
+	ADDQ       R10, R11
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	MOVQ       z+48(FP), R12
+	LEAQ       (R12)(CX*4), R12
+	LEAQ       (R12)(DI*2), R13
+	ADDQ       DI, R13
+	MOVB       add+56(FP), R14
+	TESTB      R14, R14
+	JZ         mix4fresh
+	VMASKMOVPS (R12), Y0, Y1
+	VMASKMOVPS (R12)(DI*1), Y0, Y2
+	VMASKMOVPS (R12)(DI*2), Y0, Y3
+	VMASKMOVPS (R13), Y0, Y4
+
+mix4fresh:
+	MOVQ n+16(FP), R12
+
+mix4token:
+	VMASKMOVPS   (SI), Y0, Y5
+	VBROADCASTSS (R9), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VMASKMOVPS   (SI)(DI*1), Y0, Y5
+	VBROADCASTSS (R9)(R10*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VMASKMOVPS   (SI)(DI*2), Y0, Y5
+	VBROADCASTSS (R9)(R10*2), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VMASKMOVPS   (R8), Y0, Y5
+	VBROADCASTSS (R11), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         DX, SI
+	ADDQ         DX, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JNZ          mix4token
+	MOVQ         z+48(FP), SI
+	LEAQ         (SI)(CX*4), SI
+	MOVQ         hw+8(FP), DI
+	SHLQ         $0x02, DI
+	LEAQ         (SI)(DI*2), R8
+	ADDQ         DI, R8
+	CMPQ         BX, $0x08
+	JNE          partial62
+	VMOVUPS      Y1, (SI)
+	JMP          whole63
+
+partial62:
+	LEAQ         (SI), R9
+	TESTQ        $0x00000004, BX
+	JZ           two64
+	VMOVUPS      X1, (R9)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, R9
+
+two64:
+	TESTQ   $0x00000002, BX
+	JZ      one65
+	VMOVLPS X1, (R9)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, R9
+
+one65:
+	TESTQ  $0x00000001, BX
+	JZ     stored66
+	VMOVSS X1, (R9)
+
+stored66:
+whole63:
+	CMPQ    BX, $0x08
+	JNE     partial67
+	VMOVUPS Y2, (SI)(DI*1)
+	JMP     whole68
+
+partial67:
+	LEAQ         (SI)(DI*1), R9
+	TESTQ        $0x00000004, BX
+	JZ           two69
+	VMOVUPS      X2, (R9)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, R9
+
+two69:
+	TESTQ   $0x00000002, BX
+	JZ      one70
+	VMOVLPS X2, (R9)
+	VPSRLDQ $0x08, X2, X2
+	ADDQ    $0x08, R9
+
+one70:
+	TESTQ  $0x00000001, BX
+	JZ     stored71
+	VMOVSS X2, (R9)
+
+stored71:
+whole68:
+	CMPQ    BX, $0x08
+	JNE     partial72
+	VMOVUPS Y3, (SI)(DI*2)
+	JMP     whole73
+
+partial72:
+	LEAQ         (SI)(DI*2), SI
+	TESTQ        $0x00000004, BX
+	JZ           two74
+	VMOVUPS      X3, (SI)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, SI
+
+two74:
+	TESTQ   $0x00000002, BX
+	JZ      one75
+	VMOVLPS X3, (SI)
+	VPSRLDQ $0x08, X3, X3
+	ADDQ    $0x08, SI
+
+one75:
+	TESTQ  $0x00000001, BX
+	JZ     stored76
+	VMOVSS X3, (SI)
+
+stored76:
+whole73:
+	CMPQ    BX, $0x08
+	JNE     partial77
+	VMOVUPS Y4, (R8)
+	JMP     whole78
+
+partial77:
+	LEAQ         (R8), SI
+	TESTQ        $0x00000004, BX
+	JZ           two79
+	VMOVUPS      X4, (SI)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, SI
+
+two79:
+	TESTQ   $0x00000002, BX
+	JZ      one80
+	VMOVLPS X4, (SI)
+	VPSRLDQ $0x08, X4, X4
+	ADDQ    $0x08, SI
+
+one80:
+	TESTQ  $0x00000001, BX
+	JZ     stored81
+	VMOVSS X4, (SI)
+
+stored81:
+whole78:
+	ADDQ   $0x08, CX
+	CMPQ   CX, hw+8(FP)
+	JLT    mix4
+	MOVQ   hw+8(FP), CX
+	IMUL3Q $0x10, CX, CX
+	ADDQ   CX, values+40(FP)
+	ADDQ   CX, z+48(FP)
+	MOVQ   stride+32(FP), CX
+	IMUL3Q $0x10, CX, CX
+	ADDQ   CX, p+24(FP)
+	SUBQ   $0x04, AX
+	JMP    heads4
+
+heads1:
+	TESTQ AX, AX
+	JZ    done
+	XORQ  CX, CX
+
+mix1:
+	MOVQ    hw+8(FP), BX
+	SUBQ    CX, BX
+	MOVQ    $0x00000008, SI
+	CMPQ    BX, SI
+	CMOVQGT SI, BX
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskrows<>+32(SB), SI
+	MOVQ       BX, DI
+	SHLQ       $0x02, DI
+	SUBQ       DI, SI
+	VMOVUPS    (SI), Y0
+	MOVQ       values+40(FP), SI
+	LEAQ       (SI)(CX*4), SI
+	MOVQ       hw+8(FP), DI
+	SHLQ       $0x02, DI
+	MOVQ       p+24(FP), DI
+	MOVQ       stride+32(FP), R8
+	SHLQ       $0x02, R8
+	VXORPS     Y1, Y1, Y1
+	MOVQ       z+48(FP), R8
+	LEAQ       (R8)(CX*4), R8
+	MOVB       add+56(FP), R9
+	TESTB      R9, R9
+	JZ         mix1fresh
+	VMASKMOVPS (R8), Y0, Y1
+
+mix1fresh:
+	MOVQ n+16(FP), R8
+
+mix1token:
+	VMASKMOVPS   (SI), Y0, Y2
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         DX, SI
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          mix1token
+	MOVQ         z+48(FP), SI
+	LEAQ         (SI)(CX*4), SI
+	MOVQ         hw+8(FP), DI
+	SHLQ         $0x02, DI
+	CMPQ         BX, $0x08
+	JNE          partial82
+	VMOVUPS      Y1, (SI)
+	JMP          whole83
+
+partial82:
+	LEAQ         (SI), SI
+	TESTQ        $0x00000004, BX
+	JZ           two84
+	VMOVUPS      X1, (SI)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, SI
+
+two84:
+	TESTQ   $0x00000002, BX
+	JZ      one85
+	VMOVLPS X1, (SI)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, SI
+
+one85:
+	TESTQ  $0x00000001, BX
+	JZ     stored86
+	VMOVSS X1, (SI)
+
+stored86:
+whole83:
+	ADDQ   $0x08, CX
+	CMPQ   CX, hw+8(FP)
+	JLT    mix1
+	MOVQ   hw+8(FP), CX
+	IMUL3Q $0x04, CX, CX
+	ADDQ   CX, values+40(FP)
+	ADDQ   CX, z+48(FP)
+	MOVQ   stride+32(FP), CX
+	IMUL3Q $0x04, CX, CX
+	ADDQ   CX, p+24(FP)
+	DECQ   AX
+	JMP    heads1
+
+done:
 	VZEROUPPER
 	RET
 
@@ -606,9 +1673,9 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop33:
+loop89:
 	CMPQ         DX, $0x18
-	JLT          next34
+	JLT          next90
 	VMOVUPS      (CX)(BX*4), Y0
 	VMOVUPS      32(CX)(BX*4), Y1
 	VMOVUPS      64(CX)(BX*4), Y2
@@ -691,12 +1758,12 @@ loop33:
 	VMOVUPS      Y2, 64(AX)(BX*4)
 	ADDQ         $0x18, BX
 	SUBQ         $0x18, DX
-	JMP          loop33
+	JMP          loop89
 
-next34:
-loop35:
+next90:
+loop91:
 	CMPQ         DX, $0x08
-	JLT          next36
+	JLT          next92
 	VMOVUPS      (CX)(BX*4), Y0
 	VMOVUPS      splatc1200000rows<>+0(SB), Y1
 	VMOVUPS      splat41200000rows<>+0(SB), Y2
@@ -727,11 +1794,11 @@ loop35:
 	VMOVUPS      Y0, (AX)(BX*4)
 	ADDQ         $0x08, BX
 	SUBQ         $0x08, DX
-	JMP          loop35
+	JMP          loop91
 
-next36:
+next92:
 	TESTQ DX, DX
-	JZ    end32
+	JZ    end88
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -768,25 +1835,25 @@ next36:
 	VDIVPS       Y1, Y0, Y0
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two37
+	JZ           two93
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two37:
+two93:
 	TESTQ   $0x00000002, DX
-	JZ      one38
+	JZ      one94
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one38:
+one94:
 	TESTQ  $0x00000001, DX
-	JZ     stored39
+	JZ     stored95
 	VMOVSS X0, (AX)
 
-stored39:
-end32:
+stored95:
+end88:
 	VZEROUPPER
 	RET
 
@@ -798,7 +1865,15 @@ DATA splatc1200000rows<>+16(SB)/4, $0xc1200000
 DATA splatc1200000rows<>+20(SB)/4, $0xc1200000
 DATA splatc1200000rows<>+24(SB)/4, $0xc1200000
 DATA splatc1200000rows<>+28(SB)/4, $0xc1200000
-GLOBL splatc1200000rows<>(SB), RODATA|NOPTR, $32
+DATA splatc1200000rows<>+32(SB)/4, $0xc1200000
+DATA splatc1200000rows<>+36(SB)/4, $0xc1200000
+DATA splatc1200000rows<>+40(SB)/4, $0xc1200000
+DATA splatc1200000rows<>+44(SB)/4, $0xc1200000
+DATA splatc1200000rows<>+48(SB)/4, $0xc1200000
+DATA splatc1200000rows<>+52(SB)/4, $0xc1200000
+DATA splatc1200000rows<>+56(SB)/4, $0xc1200000
+DATA splatc1200000rows<>+60(SB)/4, $0xc1200000
+GLOBL splatc1200000rows<>(SB), RODATA|NOPTR, $64
 
 DATA splat41200000rows<>+0(SB)/4, $0x41200000
 DATA splat41200000rows<>+4(SB)/4, $0x41200000
@@ -808,7 +1883,15 @@ DATA splat41200000rows<>+16(SB)/4, $0x41200000
 DATA splat41200000rows<>+20(SB)/4, $0x41200000
 DATA splat41200000rows<>+24(SB)/4, $0x41200000
 DATA splat41200000rows<>+28(SB)/4, $0x41200000
-GLOBL splat41200000rows<>(SB), RODATA|NOPTR, $32
+DATA splat41200000rows<>+32(SB)/4, $0x41200000
+DATA splat41200000rows<>+36(SB)/4, $0x41200000
+DATA splat41200000rows<>+40(SB)/4, $0x41200000
+DATA splat41200000rows<>+44(SB)/4, $0x41200000
+DATA splat41200000rows<>+48(SB)/4, $0x41200000
+DATA splat41200000rows<>+52(SB)/4, $0x41200000
+DATA splat41200000rows<>+56(SB)/4, $0x41200000
+DATA splat41200000rows<>+60(SB)/4, $0x41200000
+GLOBL splat41200000rows<>(SB), RODATA|NOPTR, $64
 
 DATA splatbfcc422arows<>+0(SB)/4, $0xbfcc422a
 DATA splatbfcc422arows<>+4(SB)/4, $0xbfcc422a
@@ -818,7 +1901,15 @@ DATA splatbfcc422arows<>+16(SB)/4, $0xbfcc422a
 DATA splatbfcc422arows<>+20(SB)/4, $0xbfcc422a
 DATA splatbfcc422arows<>+24(SB)/4, $0xbfcc422a
 DATA splatbfcc422arows<>+28(SB)/4, $0xbfcc422a
-GLOBL splatbfcc422arows<>(SB), RODATA|NOPTR, $32
+DATA splatbfcc422arows<>+32(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+36(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+40(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+44(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+48(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+52(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+56(SB)/4, $0xbfcc422a
+DATA splatbfcc422arows<>+60(SB)/4, $0xbfcc422a
+GLOBL splatbfcc422arows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3d922279rows<>+0(SB)/4, $0x3d922279
 DATA splat3d922279rows<>+4(SB)/4, $0x3d922279
@@ -828,7 +1919,15 @@ DATA splat3d922279rows<>+16(SB)/4, $0x3d922279
 DATA splat3d922279rows<>+20(SB)/4, $0x3d922279
 DATA splat3d922279rows<>+24(SB)/4, $0x3d922279
 DATA splat3d922279rows<>+28(SB)/4, $0x3d922279
-GLOBL splat3d922279rows<>(SB), RODATA|NOPTR, $32
+DATA splat3d922279rows<>+32(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+36(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+40(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+44(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+48(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+52(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+56(SB)/4, $0x3d922279
+DATA splat3d922279rows<>+60(SB)/4, $0x3d922279
+GLOBL splat3d922279rows<>(SB), RODATA|NOPTR, $64
 
 // func geluBackwardAVX2(dx []float32, x []float32, dy []float32)
 // Requires: AVX, AVX2, FMA3
@@ -839,9 +1938,9 @@ TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-72
 	MOVQ x_len+32(FP), BX
 	XORQ SI, SI
 
-loop42:
+loop98:
 	CMPQ         BX, $0x10
-	JLT          next43
+	JLT          next99
 	VMOVUPS      (CX)(SI*4), Y0
 	VMOVUPS      32(CX)(SI*4), Y1
 	VMOVUPS      splatc1200000rows<>+0(SB), Y2
@@ -916,12 +2015,12 @@ loop42:
 	VMOVUPS      Y7, 32(AX)(SI*4)
 	ADDQ         $0x10, SI
 	SUBQ         $0x10, BX
-	JMP          loop42
+	JMP          loop98
 
-next43:
-loop44:
+next99:
+loop100:
 	CMPQ         BX, $0x08
-	JLT          next45
+	JLT          next101
 	VMOVUPS      (CX)(SI*4), Y0
 	VMOVUPS      splatc1200000rows<>+0(SB), Y1
 	VMOVUPS      splat41200000rows<>+0(SB), Y2
@@ -961,11 +2060,11 @@ loop44:
 	VMOVUPS      Y3, (AX)(SI*4)
 	ADDQ         $0x08, SI
 	SUBQ         $0x08, BX
-	JMP          loop44
+	JMP          loop100
 
-next45:
+next101:
 	TESTQ BX, BX
-	JZ    end41
+	JZ    end97
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), DI
@@ -1011,25 +2110,25 @@ next45:
 	VMULPS       Y2, Y0, Y0
 	LEAQ         (AX)(SI*4), AX
 	TESTQ        $0x00000004, BX
-	JZ           two46
+	JZ           two102
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two46:
+two102:
 	TESTQ   $0x00000002, BX
-	JZ      one47
+	JZ      one103
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one47:
+one103:
 	TESTQ  $0x00000001, BX
-	JZ     stored48
+	JZ     stored104
 	VMOVSS X0, (AX)
 
-stored48:
-end41:
+stored104:
+end97:
 	VZEROUPPER
 	RET
 
@@ -1041,7 +2140,15 @@ DATA splat3fcc422arows<>+16(SB)/4, $0x3fcc422a
 DATA splat3fcc422arows<>+20(SB)/4, $0x3fcc422a
 DATA splat3fcc422arows<>+24(SB)/4, $0x3fcc422a
 DATA splat3fcc422arows<>+28(SB)/4, $0x3fcc422a
-GLOBL splat3fcc422arows<>(SB), RODATA|NOPTR, $32
+DATA splat3fcc422arows<>+32(SB)/4, $0x3fcc422a
+DATA splat3fcc422arows<>+36(SB)/4, $0x3fcc422a
+DATA splat3fcc422arows<>+40(SB)/4, $0x3fcc422a
+DATA splat3fcc422arows<>+44(SB)/4, $0x3fcc422a
+DATA splat3fcc422arows<>+48(SB)/4, $0x3fcc422a
+DATA splat3fcc422arows<>+52(SB)/4, $0x3fcc422a
+DATA splat3fcc422arows<>+56(SB)/4, $0x3fcc422a
+DATA splat3fcc422arows<>+60(SB)/4, $0x3fcc422a
+GLOBL splat3fcc422arows<>(SB), RODATA|NOPTR, $64
 
 DATA splat3e5b33b6rows<>+0(SB)/4, $0x3e5b33b6
 DATA splat3e5b33b6rows<>+4(SB)/4, $0x3e5b33b6
@@ -1051,7 +2158,15 @@ DATA splat3e5b33b6rows<>+16(SB)/4, $0x3e5b33b6
 DATA splat3e5b33b6rows<>+20(SB)/4, $0x3e5b33b6
 DATA splat3e5b33b6rows<>+24(SB)/4, $0x3e5b33b6
 DATA splat3e5b33b6rows<>+28(SB)/4, $0x3e5b33b6
-GLOBL splat3e5b33b6rows<>(SB), RODATA|NOPTR, $32
+DATA splat3e5b33b6rows<>+32(SB)/4, $0x3e5b33b6
+DATA splat3e5b33b6rows<>+36(SB)/4, $0x3e5b33b6
+DATA splat3e5b33b6rows<>+40(SB)/4, $0x3e5b33b6
+DATA splat3e5b33b6rows<>+44(SB)/4, $0x3e5b33b6
+DATA splat3e5b33b6rows<>+48(SB)/4, $0x3e5b33b6
+DATA splat3e5b33b6rows<>+52(SB)/4, $0x3e5b33b6
+DATA splat3e5b33b6rows<>+56(SB)/4, $0x3e5b33b6
+DATA splat3e5b33b6rows<>+60(SB)/4, $0x3e5b33b6
+GLOBL splat3e5b33b6rows<>(SB), RODATA|NOPTR, $64
 
 // func layerNormAVX2(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32)
 // Requires: AVX, AVX2, FMA3
@@ -1068,18 +2183,18 @@ TEXT ·layerNormAVX2(SB), NOSPLIT, $0-112
 	MOVQ         DX, DI
 	XORQ         R8, R8
 
-loop51:
+loop107:
 	CMPQ    DI, $0x08
-	JLT     next52
+	JLT     next108
 	VMOVUPS (CX)(R8*4), Y2
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x08, R8
 	SUBQ    $0x08, DI
-	JMP     loop51
+	JMP     loop107
 
-next52:
+next108:
 	TESTQ DI, DI
-	JZ    end50
+	JZ    end106
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskrows<>+32(SB), R9
@@ -1089,7 +2204,7 @@ next52:
 	VMASKMOVPS (CX)(R8*4), Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-end50:
+end106:
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VADDPS     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -1101,19 +2216,19 @@ end50:
 	MOVQ       DX, DI
 	XORQ       R8, R8
 
-loop55:
+loop111:
 	CMPQ        DI, $0x08
-	JLT         next56
+	JLT         next112
 	VMOVUPS     (CX)(R8*4), Y3
 	VSUBPS      Y1, Y3, Y3
 	VFMADD231PS Y3, Y3, Y2
 	ADDQ        $0x08, R8
 	SUBQ        $0x08, DI
-	JMP         loop55
+	JMP         loop111
 
-next56:
+next112:
 	TESTQ DI, DI
-	JZ    end54
+	JZ    end110
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), R9
@@ -1125,7 +2240,7 @@ next56:
 	VANDPS      Y4, Y3, Y4
 	VFMADD231PS Y4, Y4, Y2
 
-end54:
+end110:
 	VPERM2F128   $0x01, Y2, Y2, Y3
 	VADDPS       Y3, Y2, Y2
 	VPERMILPS    $0x4e, Y2, Y3
@@ -1140,9 +2255,9 @@ end54:
 	VDIVPS       Y2, Y0, Y0
 	XORQ         DI, DI
 
-loop59:
+loop115:
 	CMPQ        DX, $0x08
-	JLT         next60
+	JLT         next116
 	VMOVUPS     (CX)(DI*4), Y2
 	VSUBPS      Y1, Y2, Y2
 	VMULPS      Y0, Y2, Y2
@@ -1152,11 +2267,11 @@ loop59:
 	VMOVUPS     Y3, (AX)(DI*4)
 	ADDQ        $0x08, DI
 	SUBQ        $0x08, DX
-	JMP         loop59
+	JMP         loop115
 
-next60:
+next116:
 	TESTQ DX, DX
-	JZ    end58
+	JZ    end114
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -1172,25 +2287,25 @@ next60:
 	VFMADD231PS  Y2, Y3, Y4
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two61
+	JZ           two117
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two61:
+two117:
 	TESTQ   $0x00000002, DX
-	JZ      one62
+	JZ      one118
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one62:
+one118:
 	TESTQ  $0x00000001, DX
-	JZ     stored63
+	JZ     stored119
 	VMOVSS X4, (AX)
 
-stored63:
-end58:
+stored119:
+end114:
 	VMOVSS X1, mean+104(FP)
 	VMOVSS X0, rstd+108(FP)
 	VZEROUPPER
@@ -1213,9 +2328,9 @@ TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $0-152
 	MOVQ         R8, R9
 	XORQ         R10, R10
 
-loop66:
+loop122:
 	CMPQ        R9, $0x08
-	JLT         next67
+	JLT         next123
 	VMOVUPS     (SI)(R10*4), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -1232,11 +2347,11 @@ loop66:
 	VFMADD231PS Y4, Y5, Y3
 	ADDQ        $0x08, R10
 	SUBQ        $0x08, R9
-	JMP         loop66
+	JMP         loop122
 
-next67:
+next123:
 	TESTQ R9, R9
-	JZ    end65
+	JZ    end121
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R11
@@ -1252,53 +2367,53 @@ next67:
 	VFMADD231PS  Y5, Y6, Y7
 	LEAQ         (CX)(R10*4), CX
 	TESTQ        $0x00000004, R9
-	JZ           two68
+	JZ           two124
 	VMOVUPS      X7, (CX)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, CX
 
-two68:
+two124:
 	TESTQ   $0x00000002, R9
-	JZ      one69
+	JZ      one125
 	VMOVLPS X7, (CX)
 	VPSRLDQ $0x08, X7, X7
 	ADDQ    $0x08, CX
 
-one69:
+one125:
 	TESTQ  $0x00000001, R9
-	JZ     stored70
+	JZ     stored126
 	VMOVSS X7, (CX)
 
-stored70:
+stored126:
 	VMASKMOVPS   (DX)(R10*4), Y4, Y7
 	VADDPS       Y6, Y7, Y7
 	LEAQ         (DX)(R10*4), CX
 	TESTQ        $0x00000004, R9
-	JZ           two71
+	JZ           two127
 	VMOVUPS      X7, (CX)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, CX
 
-two71:
+two127:
 	TESTQ   $0x00000002, R9
-	JZ      one72
+	JZ      one128
 	VMOVLPS X7, (CX)
 	VPSRLDQ $0x08, X7, X7
 	ADDQ    $0x08, CX
 
-one72:
+one128:
 	TESTQ  $0x00000001, R9
-	JZ     stored73
+	JZ     stored129
 	VMOVSS X7, (CX)
 
-stored73:
+stored129:
 	VMASKMOVPS  (DI)(R10*4), Y4, Y7
 	VMULPS      Y7, Y6, Y6
 	VADDPS      Y6, Y2, Y2
 	VANDPS      Y5, Y4, Y5
 	VFMADD231PS Y5, Y6, Y3
 
-end65:
+end121:
 	VXORPS       Y4, Y4, Y4
 	VCVTSI2SSQ   R8, X4, X4
 	VBROADCASTSS X4, Y4
@@ -1319,9 +2434,9 @@ end65:
 	MOVQ         R8, CX
 	XORQ         DX, DX
 
-loop76:
+loop132:
 	CMPQ         CX, $0x08
-	JLT          next77
+	JLT          next133
 	VMOVUPS      (SI)(DX*4), Y4
 	VSUBPS       Y0, Y4, Y4
 	VMULPS       Y1, Y4, Y4
@@ -1335,11 +2450,11 @@ loop76:
 	VMOVUPS      Y4, (AX)(DX*4)
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop76
+	JMP          loop132
 
-next77:
+next133:
 	TESTQ CX, CX
-	JZ    end75
+	JZ    end131
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -1359,25 +2474,25 @@ next77:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two78
+	JZ           two134
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two78:
+two134:
 	TESTQ   $0x00000002, CX
-	JZ      one79
+	JZ      one135
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one79:
+one135:
 	TESTQ  $0x00000001, CX
-	JZ     stored80
+	JZ     stored136
 	VMOVSS X2, (AX)
 
-stored80:
-end75:
+stored136:
+end131:
 	VZEROUPPER
 	RET
 
@@ -1389,20 +2504,20 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop83:
+loop139:
 	CMPQ    DX, $0x08
-	JLT     next84
+	JLT     next140
 	VMOVUPS (CX)(BX*4), Y0
 	VMOVUPS (AX)(BX*4), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)(BX*4)
 	ADDQ    $0x08, BX
 	SUBQ    $0x08, DX
-	JMP     loop83
+	JMP     loop139
 
-next84:
+next140:
 	TESTQ DX, DX
-	JZ    end82
+	JZ    end138
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -1415,25 +2530,25 @@ next84:
 	VADDPS       Y0, Y1, Y1
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two85
+	JZ           two141
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two85:
+two141:
 	TESTQ   $0x00000002, DX
-	JZ      one86
+	JZ      one142
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one86:
+one142:
 	TESTQ  $0x00000001, DX
-	JZ     stored87
+	JZ     stored143
 	VMOVSS X1, (AX)
 
-stored87:
-end82:
+stored143:
+end138:
 	VZEROUPPER
 	RET
 
@@ -1446,20 +2561,20 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	MOVQ         x_len+40(FP), DX
 	XORQ         BX, BX
 
-loop90:
+loop146:
 	CMPQ        DX, $0x08
-	JLT         next91
+	JLT         next147
 	VMOVUPS     (AX)(BX*4), Y1
 	VMOVUPS     (CX)(BX*4), Y2
 	VFMADD231PS Y2, Y0, Y1
 	VMOVUPS     Y1, (AX)(BX*4)
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop90
+	JMP         loop146
 
-next91:
+next147:
 	TESTQ DX, DX
-	JZ    end89
+	JZ    end145
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -1472,25 +2587,25 @@ next91:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two92
+	JZ           two148
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two92:
+two148:
 	TESTQ   $0x00000002, DX
-	JZ      one93
+	JZ      one149
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one93:
+one149:
 	TESTQ  $0x00000001, DX
-	JZ     stored94
+	JZ     stored150
 	VMOVSS X2, (AX)
 
-stored94:
-end89:
+stored150:
+end145:
 	VZEROUPPER
 	RET
 
@@ -1502,19 +2617,19 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Y0
 	XORQ         DX, DX
 
-loop97:
+loop153:
 	CMPQ    CX, $0x08
-	JLT     next98
+	JLT     next154
 	VMOVUPS (AX)(DX*4), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS Y1, (AX)(DX*4)
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JMP     loop97
+	JMP     loop153
 
-next98:
+next154:
 	TESTQ CX, CX
-	JZ    end96
+	JZ    end152
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -1526,25 +2641,25 @@ next98:
 	VMULPS       Y0, Y1, Y1
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two99
+	JZ           two155
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two99:
+two155:
 	TESTQ   $0x00000002, CX
-	JZ      one100
+	JZ      one156
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one100:
+one156:
 	TESTQ  $0x00000001, CX
-	JZ     stored101
+	JZ     stored157
 	VMOVSS X1, (AX)
 
-stored101:
-end96:
+stored157:
+end152:
 	VZEROUPPER
 	RET
 
@@ -1559,9 +2674,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four102:
+four158:
 	CMPQ        DX, $0x20
-	JLT         rest103
+	JLT         rest159
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	VMOVUPS     32(AX), Y4
@@ -1573,24 +2688,24 @@ four102:
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	SUBQ        $0x20, DX
-	JMP         four102
+	JMP         four158
 
-rest103:
+rest159:
 	XORQ BX, BX
 
-loop106:
+loop162:
 	CMPQ        DX, $0x08
-	JLT         next107
+	JLT         next163
 	VMOVUPS     (AX)(BX*4), Y4
 	VMOVUPS     (CX)(BX*4), Y5
 	VFMADD231PS Y5, Y4, Y0
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop106
+	JMP         loop162
 
-next107:
+next163:
 	TESTQ DX, DX
-	JZ    end105
+	JZ    end161
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), SI
@@ -1601,7 +2716,7 @@ next107:
 	VMASKMOVPS  (CX)(BX*4), Y4, Y4
 	VFMADD231PS Y4, Y5, Y0
 
-end105:
+end161:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y2, Y0, Y0
@@ -1625,9 +2740,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four108:
+four164:
 	CMPQ        CX, $0x10
-	JLT         rest109
+	JLT         rest165
 	VCVTPS2PD   (AX), Y4
 	VFMADD231PD Y4, Y4, Y0
 	VCVTPS2PD   16(AX), Y4
@@ -1638,14 +2753,14 @@ four108:
 	VFMADD231PD Y4, Y4, Y3
 	ADDQ        $0x00000040, AX
 	SUBQ        $0x10, CX
-	JMP         four108
+	JMP         four164
 
-rest109:
+rest165:
 	XORQ DX, DX
 
-loop112:
+loop168:
 	CMPQ         CX, $0x08
-	JLT          next113
+	JLT          next169
 	VMOVUPS      (AX)(DX*4), Y4
 	VEXTRACTF128 $0x01, Y4, X5
 	VCVTPS2PD    X4, Y4
@@ -1654,11 +2769,11 @@ loop112:
 	VFMADD231PD  Y5, Y5, Y1
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop112
+	JMP          loop168
 
-next113:
+next169:
 	TESTQ CX, CX
-	JZ    end111
+	JZ    end167
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -1672,7 +2787,7 @@ next113:
 	VFMADD231PD  Y4, Y4, Y0
 	VFMADD231PD  Y5, Y5, Y1
 
-end111:
+end167:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -1703,9 +2818,9 @@ TEXT ·adamWAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Y7
 	XORQ         DI, DI
 
-loop116:
+loop172:
 	CMPQ         SI, $0x08
-	JLT          next117
+	JLT          next173
 	VMOVUPS      (CX)(DI*4), Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      (DX)(DI*4), Y9
@@ -1726,11 +2841,11 @@ loop116:
 	VMOVUPS      Y11, (AX)(DI*4)
 	ADDQ         $0x08, DI
 	SUBQ         $0x08, SI
-	JMP          loop116
+	JMP          loop172
 
-next117:
+next173:
 	TESTQ SI, SI
-	JZ    end115
+	JZ    end171
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -1755,64 +2870,2109 @@ next117:
 	VFNMADD231PS Y7, Y3, Y4
 	LEAQ         (DX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two118
+	JZ           two174
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-two118:
+two174:
 	TESTQ   $0x00000002, SI
-	JZ      one119
+	JZ      one175
 	VMOVLPS X0, (CX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, CX
 
-one119:
+one175:
 	TESTQ  $0x00000001, SI
-	JZ     stored120
+	JZ     stored176
 	VMOVSS X0, (CX)
 
-stored120:
+stored176:
 	LEAQ         (BX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two121
+	JZ           two177
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-two121:
+two177:
 	TESTQ   $0x00000002, SI
-	JZ      one122
+	JZ      one178
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, CX
 
-one122:
+one178:
 	TESTQ  $0x00000001, SI
-	JZ     stored123
+	JZ     stored179
 	VMOVSS X2, (CX)
 
-stored123:
+stored179:
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, SI
-	JZ           two124
+	JZ           two180
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two124:
+two180:
 	TESTQ   $0x00000002, SI
-	JZ      one125
+	JZ      one181
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one125:
+one181:
 	TESTQ  $0x00000001, SI
-	JZ     stored126
+	JZ     stored182
 	VMOVSS X4, (AX)
 
-stored126:
-end115:
+stored182:
+end171:
+	VZEROUPPER
+	RET
+
+// func maxAVX512(x []float32) float32
+// Requires: AVX, AVX512F, BMI2
+TEXT ·maxAVX512(SB), NOSPLIT, $0-28
+	MOVQ    x_base+0(FP), AX
+	MOVQ    x_len+8(FP), CX
+	VMOVUPS splatff800000rows<>+0(SB), Z0
+	VMOVAPS Z0, Z1
+	XORQ    DX, DX
+
+loop185:
+	CMPQ    CX, $0x10
+	JLT     next186
+	VMOVUPS (AX)(DX*4), Z2
+	VMAXPS  Z2, Z1, Z1
+	ADDQ    $0x10, DX
+	SUBQ    $0x10, CX
+	JMP     loop185
+
+next186:
+	TESTQ   CX, CX
+	JZ      end184
+	MOVL    $0xffffffff, BX
+	BZHIL   CX, BX, BX
+	KMOVW   BX, K1
+	VMOVAPS Z0, Z0
+	VMOVUPS (AX)(DX*4), K1, Z0
+	VMAXPS  Z0, Z1, Z1
+
+end184:
+	VSHUFF32X4 $0x4e, Z1, Z1, Z0
+	VMAXPS     Z0, Z1, Z1
+	VSHUFF32X4 $0xb1, Z1, Z1, Z0
+	VMAXPS     Z0, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z0
+	VMAXPS     Z0, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z0
+	VMAXPS     Z0, Z1, Z1
+	VMOVSS     X1, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func expSumAVX512(x []float32, top float32) float32
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+	VBROADCASTSS top+24(FP), Z0
+	VXORPS       Z1, Z1, Z1
+	XORQ         DX, DX
+
+loop189:
+	CMPQ         CX, $0x30
+	JLT          next190
+	VMOVUPS      (AX)(DX*4), Z2
+	VMOVUPS      64(AX)(DX*4), Z3
+	VMOVUPS      128(AX)(DX*4), Z4
+	VSUBPS       Z0, Z2, Z2
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z4, Z4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z5
+	VMAXPS       Z2, Z5, Z2
+	VMAXPS       Z3, Z5, Z3
+	VMAXPS       Z4, Z5, Z4
+	VMOVUPS      splat4b40007frows<>+0(SB), Z5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z5
+	VMOVUPS      splat4b40007frows<>+0(SB), Z6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z3, Z6
+	VMOVUPS      splat4b40007frows<>+0(SB), Z7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z4, Z7
+	VSUBPS       splat4b40007frows<>+0(SB), Z5, Z8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z8, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z8, Z2
+	VPSLLD       $0x17, Z5, Z5
+	VSUBPS       splat4b40007frows<>+0(SB), Z6, Z8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z8, Z3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z8, Z3
+	VPSLLD       $0x17, Z6, Z6
+	VSUBPS       splat4b40007frows<>+0(SB), Z7, Z8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z8, Z4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z8, Z4
+	VPSLLD       $0x17, Z7, Z7
+	VMOVUPS      splat39506967rows<>+0(SB), Z8
+	VMOVUPS      splat39506967rows<>+0(SB), Z9
+	VMOVUPS      splat39506967rows<>+0(SB), Z10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z4, Z10
+	VMULPS       Z2, Z2, Z11
+	VFMADD213PS  Z2, Z11, Z8
+	VMULPS       Z3, Z3, Z2
+	VFMADD213PS  Z3, Z2, Z9
+	VMULPS       Z4, Z4, Z2
+	VFMADD213PS  Z4, Z2, Z10
+	VADDPS       splat3f800000rows<>+0(SB), Z8, Z8
+	VMULPS       Z5, Z8, Z2
+	VADDPS       splat3f800000rows<>+0(SB), Z9, Z9
+	VMULPS       Z6, Z9, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z10, Z10
+	VMULPS       Z7, Z10, Z4
+	VADDPS       Z2, Z1, Z1
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z1, Z1
+	ADDQ         $0x30, DX
+	SUBQ         $0x30, CX
+	JMP          loop189
+
+next190:
+loop191:
+	CMPQ         CX, $0x10
+	JLT          next192
+	VMOVUPS      (AX)(DX*4), Z2
+	VSUBPS       Z0, Z2, Z2
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
+	VMAXPS       Z2, Z3, Z2
+	VMOVUPS      splat4b40007frows<>+0(SB), Z3
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z3
+	VSUBPS       splat4b40007frows<>+0(SB), Z3, Z4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z4, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z4, Z2
+	VPSLLD       $0x17, Z3, Z3
+	VMOVUPS      splat39506967rows<>+0(SB), Z4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z4
+	VMULPS       Z2, Z2, Z5
+	VFMADD213PS  Z2, Z5, Z4
+	VADDPS       splat3f800000rows<>+0(SB), Z4, Z4
+	VMULPS       Z3, Z4, Z2
+	VADDPS       Z2, Z1, Z1
+	ADDQ         $0x10, DX
+	SUBQ         $0x10, CX
+	JMP          loop191
+
+next192:
+	TESTQ        CX, CX
+	JZ           end188
+	MOVL         $0xffffffff, BX
+	BZHIL        CX, BX, BX
+	KMOVW        BX, K1
+	VMOVUPS.Z    (AX)(DX*4), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z0
+	VMAXPS       Z2, Z0, Z2
+	VMOVUPS      splat4b40007frows<>+0(SB), Z0
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z0
+	VSUBPS       splat4b40007frows<>+0(SB), Z0, Z3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z3, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z3, Z2
+	VPSLLD       $0x17, Z0, Z0
+	VMOVUPS      splat39506967rows<>+0(SB), Z3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z2, Z4
+	VFMADD213PS  Z2, Z4, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z3, Z3
+	VMULPS       Z0, Z3, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VADDPS       Z2, Z1, Z1
+
+end188:
+	VSHUFF32X4 $0x4e, Z1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VSHUFF32X4 $0xb1, Z1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z0
+	VADDPS     Z0, Z1, Z1
+	VMOVSS     X1, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func softmaxRowsAVX512(x *float32, stride int, rows int, n int, grow int) (top float32, total float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·softmaxRowsAVX512(SB), NOSPLIT, $0-48
+	MOVQ x+0(FP), AX
+	MOVQ stride+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ rows+16(FP), DX
+	MOVQ n+24(FP), BX
+
+row:
+	CMPQ    BX, $0x10
+	JLE     short1
+	CMPQ    BX, $0x20
+	JLE     short2
+	CMPQ    BX, $0x30
+	JLE     short3
+	CMPQ    BX, $0x40
+	JLE     short4
+	VMOVUPS splatff800000rows<>+0(SB), Z0
+	VMOVAPS Z0, Z1
+	MOVQ    BX, SI
+	XORQ    DI, DI
+
+loop195:
+	CMPQ    SI, $0x10
+	JLT     next196
+	VMOVUPS (AX)(DI*4), Z2
+	VMAXPS  Z2, Z1, Z1
+	ADDQ    $0x10, DI
+	SUBQ    $0x10, SI
+	JMP     loop195
+
+next196:
+	TESTQ   SI, SI
+	JZ      end194
+	MOVL    $0xffffffff, R8
+	BZHIL   SI, R8, R8
+	KMOVW   R8, K1
+	VMOVAPS Z0, Z0
+	VMOVUPS (AX)(DI*4), K1, Z0
+	VMAXPS  Z0, Z1, Z1
+
+end194:
+	VSHUFF32X4 $0x4e, Z1, Z1, Z0
+	VMAXPS     Z0, Z1, Z1
+	VSHUFF32X4 $0xb1, Z1, Z1, Z0
+	VMAXPS     Z0, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z0
+	VMAXPS     Z0, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z0
+	VMAXPS     Z0, Z1, Z1
+	VMOVAPS    Z1, Z0
+	VXORPS     Z1, Z1, Z1
+	MOVQ       BX, SI
+	XORQ       DI, DI
+
+loop199:
+	CMPQ         SI, $0x30
+	JLT          next200
+	VMOVUPS      (AX)(DI*4), Z2
+	VMOVUPS      64(AX)(DI*4), Z3
+	VMOVUPS      128(AX)(DI*4), Z4
+	VSUBPS       Z0, Z2, Z2
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z4, Z4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z5
+	VMAXPS       Z2, Z5, Z2
+	VMAXPS       Z3, Z5, Z3
+	VMAXPS       Z4, Z5, Z4
+	VMOVUPS      splat4b40007frows<>+0(SB), Z5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z5
+	VMOVUPS      splat4b40007frows<>+0(SB), Z6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z3, Z6
+	VMOVUPS      splat4b40007frows<>+0(SB), Z7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z4, Z7
+	VSUBPS       splat4b40007frows<>+0(SB), Z5, Z8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z8, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z8, Z2
+	VPSLLD       $0x17, Z5, Z5
+	VSUBPS       splat4b40007frows<>+0(SB), Z6, Z8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z8, Z3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z8, Z3
+	VPSLLD       $0x17, Z6, Z6
+	VSUBPS       splat4b40007frows<>+0(SB), Z7, Z8
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z8, Z4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z8, Z4
+	VPSLLD       $0x17, Z7, Z7
+	VMOVUPS      splat39506967rows<>+0(SB), Z8
+	VMOVUPS      splat39506967rows<>+0(SB), Z9
+	VMOVUPS      splat39506967rows<>+0(SB), Z10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z8
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z4, Z10
+	VMULPS       Z2, Z2, Z11
+	VFMADD213PS  Z2, Z11, Z8
+	VMULPS       Z3, Z3, Z2
+	VFMADD213PS  Z3, Z2, Z9
+	VMULPS       Z4, Z4, Z2
+	VFMADD213PS  Z4, Z2, Z10
+	VADDPS       splat3f800000rows<>+0(SB), Z8, Z8
+	VMULPS       Z5, Z8, Z2
+	VADDPS       splat3f800000rows<>+0(SB), Z9, Z9
+	VMULPS       Z6, Z9, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z10, Z10
+	VMULPS       Z7, Z10, Z4
+	VADDPS       Z2, Z1, Z1
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z1, Z1
+	VMOVUPS      Z2, (AX)(DI*4)
+	VMOVUPS      Z3, 64(AX)(DI*4)
+	VMOVUPS      Z4, 128(AX)(DI*4)
+	ADDQ         $0x30, DI
+	SUBQ         $0x30, SI
+	JMP          loop199
+
+next200:
+loop201:
+	CMPQ         SI, $0x10
+	JLT          next202
+	VMOVUPS      (AX)(DI*4), Z2
+	VSUBPS       Z0, Z2, Z2
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
+	VMAXPS       Z2, Z3, Z2
+	VMOVUPS      splat4b40007frows<>+0(SB), Z3
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z3
+	VSUBPS       splat4b40007frows<>+0(SB), Z3, Z4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z4, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z4, Z2
+	VPSLLD       $0x17, Z3, Z3
+	VMOVUPS      splat39506967rows<>+0(SB), Z4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z4
+	VMULPS       Z2, Z2, Z5
+	VFMADD213PS  Z2, Z5, Z4
+	VADDPS       splat3f800000rows<>+0(SB), Z4, Z4
+	VMULPS       Z3, Z4, Z2
+	VADDPS       Z2, Z1, Z1
+	VMOVUPS      Z2, (AX)(DI*4)
+	ADDQ         $0x10, DI
+	SUBQ         $0x10, SI
+	JMP          loop201
+
+next202:
+	TESTQ        SI, SI
+	JZ           end198
+	MOVL         $0xffffffff, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (AX)(DI*4), K1, Z2
+	VSUBPS       Z0, Z2, Z2
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
+	VMAXPS       Z2, Z3, Z2
+	VMOVUPS      splat4b40007frows<>+0(SB), Z3
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z3
+	VSUBPS       splat4b40007frows<>+0(SB), Z3, Z4
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z4, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z4, Z2
+	VPSLLD       $0x17, Z3, Z3
+	VMOVUPS      splat39506967rows<>+0(SB), Z4
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z4
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z4
+	VMULPS       Z2, Z2, Z5
+	VFMADD213PS  Z2, Z5, Z4
+	VADDPS       splat3f800000rows<>+0(SB), Z4, Z4
+	VMULPS       Z3, Z4, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VADDPS       Z2, Z1, Z1
+	VMOVUPS      Z2, K1, (AX)(DI*4)
+
+end198:
+	VSHUFF32X4 $0x4e, Z1, Z1, Z2
+	VADDPS     Z2, Z1, Z1
+	VSHUFF32X4 $0xb1, Z1, Z1, Z2
+	VADDPS     Z2, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z2
+	VADDPS     Z2, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z2
+	VADDPS     Z2, Z1, Z1
+	VMOVUPS    splat3f800000rows<>+0(SB), Z2
+	VDIVPS     Z1, Z2, Z2
+	MOVQ       BX, SI
+	XORQ       DI, DI
+
+loop205:
+	CMPQ    SI, $0x10
+	JLT     next206
+	VMOVUPS (AX)(DI*4), Z3
+	VMULPS  Z2, Z3, Z3
+	VMOVUPS Z3, (AX)(DI*4)
+	ADDQ    $0x10, DI
+	SUBQ    $0x10, SI
+	JMP     loop205
+
+next206:
+	TESTQ     SI, SI
+	JZ        end204
+	MOVL      $0xffffffff, R8
+	BZHIL     SI, R8, R8
+	KMOVW     R8, K1
+	VMOVUPS.Z (AX)(DI*4), K1, Z3
+	VMULPS    Z2, Z3, Z3
+	VMOVUPS   Z3, K1, (AX)(DI*4)
+
+end204:
+next:
+	ADDQ   CX, AX
+	MOVQ   grow+32(FP), SI
+	ADDQ   SI, BX
+	DECQ   DX
+	JNZ    row
+	VMOVSS X0, top+40(FP)
+	VMOVSS X1, total+44(FP)
+	VZEROUPPER
+	RET
+
+short1:
+	MOVQ         BX, SI
+	SUBQ         $0x00, SI
+	XORQ         DI, DI
+	MOVL         $0xffffffff, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS      splatff800000rows<>+0(SB), Z0
+	LEAQ         (AX), SI
+	VMOVAPS      Z0, Z2
+	VMOVUPS      (SI)(DI*4), K1, Z2
+	VMOVAPS      Z2, Z0
+	VSHUFF32X4   $0x4e, Z0, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VSHUFF32X4   $0xb1, Z0, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VPERMILPS    $0x4e, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VPERMILPS    $0xb1, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VSUBPS       Z0, Z2, Z2
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z1
+	VMAXPS       Z2, Z1, Z2
+	VMOVUPS      splat4b40007frows<>+0(SB), Z1
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z1
+	VSUBPS       splat4b40007frows<>+0(SB), Z1, Z3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z3, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z3, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VMOVUPS      splat39506967rows<>+0(SB), Z3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z3
+	VMULPS       Z2, Z2, Z4
+	VFMADD213PS  Z2, Z4, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z3, Z3
+	VMULPS       Z1, Z3, Z2
+	VMOVAPS.Z    Z2, K1, Z2
+	VMOVAPS      Z2, Z1
+	VSHUFF32X4   $0x4e, Z1, Z1, Z3
+	VADDPS       Z3, Z1, Z1
+	VSHUFF32X4   $0xb1, Z1, Z1, Z3
+	VADDPS       Z3, Z1, Z1
+	VPERMILPS    $0x4e, Z1, Z3
+	VADDPS       Z3, Z1, Z1
+	VPERMILPS    $0xb1, Z1, Z3
+	VADDPS       Z3, Z1, Z1
+	VMOVUPS      splat3f800000rows<>+0(SB), Z3
+	VDIVPS       Z1, Z3, Z3
+	VMULPS       Z3, Z2, Z2
+	VMOVUPS      Z2, K1, (SI)
+	JMP          next
+
+short2:
+	MOVQ         BX, SI
+	SUBQ         $0x10, SI
+	XORQ         DI, DI
+	MOVL         $0xffffffff, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS      splatff800000rows<>+0(SB), Z0
+	VMOVUPS      (AX), Z2
+	LEAQ         64(AX), SI
+	VMOVAPS      Z0, Z3
+	VMOVUPS      (SI)(DI*4), K1, Z3
+	VMOVAPS      Z2, Z0
+	VMAXPS       Z3, Z0, Z0
+	VSHUFF32X4   $0x4e, Z0, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VSHUFF32X4   $0xb1, Z0, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VPERMILPS    $0x4e, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VPERMILPS    $0xb1, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VSUBPS       Z0, Z2, Z2
+	VSUBPS       Z0, Z3, Z3
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z1
+	VMAXPS       Z2, Z1, Z2
+	VMAXPS       Z3, Z1, Z3
+	VMOVUPS      splat4b40007frows<>+0(SB), Z1
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z1
+	VMOVUPS      splat4b40007frows<>+0(SB), Z4
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z3, Z4
+	VSUBPS       splat4b40007frows<>+0(SB), Z1, Z5
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z5, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z5, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VSUBPS       splat4b40007frows<>+0(SB), Z4, Z5
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z5, Z3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z5, Z3
+	VPSLLD       $0x17, Z4, Z4
+	VMOVUPS      splat39506967rows<>+0(SB), Z5
+	VMOVUPS      splat39506967rows<>+0(SB), Z6
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z5
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z3, Z6
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z5
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z3, Z6
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z5
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z3, Z6
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z5
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z3, Z6
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z5
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z3, Z6
+	VMULPS       Z2, Z2, Z7
+	VFMADD213PS  Z2, Z7, Z5
+	VMULPS       Z3, Z3, Z2
+	VFMADD213PS  Z3, Z2, Z6
+	VADDPS       splat3f800000rows<>+0(SB), Z5, Z5
+	VMULPS       Z1, Z5, Z2
+	VADDPS       splat3f800000rows<>+0(SB), Z6, Z6
+	VMULPS       Z4, Z6, Z3
+	VMOVAPS.Z    Z3, K1, Z3
+	VMOVAPS      Z2, Z1
+	VADDPS       Z3, Z1, Z1
+	VSHUFF32X4   $0x4e, Z1, Z1, Z4
+	VADDPS       Z4, Z1, Z1
+	VSHUFF32X4   $0xb1, Z1, Z1, Z4
+	VADDPS       Z4, Z1, Z1
+	VPERMILPS    $0x4e, Z1, Z4
+	VADDPS       Z4, Z1, Z1
+	VPERMILPS    $0xb1, Z1, Z4
+	VADDPS       Z4, Z1, Z1
+	VMOVUPS      splat3f800000rows<>+0(SB), Z4
+	VDIVPS       Z1, Z4, Z4
+	VMULPS       Z4, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMULPS       Z4, Z3, Z3
+	VMOVUPS      Z3, K1, (SI)
+	JMP          next
+
+short3:
+	MOVQ         BX, SI
+	SUBQ         $0x20, SI
+	XORQ         DI, DI
+	MOVL         $0xffffffff, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS      splatff800000rows<>+0(SB), Z0
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Z3
+	LEAQ         128(AX), SI
+	VMOVAPS      Z0, Z4
+	VMOVUPS      (SI)(DI*4), K1, Z4
+	VMOVAPS      Z2, Z0
+	VMAXPS       Z3, Z0, Z0
+	VMAXPS       Z4, Z0, Z0
+	VSHUFF32X4   $0x4e, Z0, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VSHUFF32X4   $0xb1, Z0, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VPERMILPS    $0x4e, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VPERMILPS    $0xb1, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VSUBPS       Z0, Z2, Z2
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z4, Z4
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z1
+	VMAXPS       Z2, Z1, Z2
+	VMAXPS       Z3, Z1, Z3
+	VMAXPS       Z4, Z1, Z4
+	VMOVUPS      splat4b40007frows<>+0(SB), Z1
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z1
+	VMOVUPS      splat4b40007frows<>+0(SB), Z5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z3, Z5
+	VMOVUPS      splat4b40007frows<>+0(SB), Z6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z4, Z6
+	VSUBPS       splat4b40007frows<>+0(SB), Z1, Z7
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z7, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z7, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VSUBPS       splat4b40007frows<>+0(SB), Z5, Z7
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z7, Z3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z7, Z3
+	VPSLLD       $0x17, Z5, Z5
+	VSUBPS       splat4b40007frows<>+0(SB), Z6, Z7
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z7, Z4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z7, Z4
+	VPSLLD       $0x17, Z6, Z6
+	VMOVUPS      splat39506967rows<>+0(SB), Z7
+	VMOVUPS      splat39506967rows<>+0(SB), Z8
+	VMOVUPS      splat39506967rows<>+0(SB), Z9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z7
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z3, Z8
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z4, Z9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z7
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z3, Z8
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z4, Z9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z7
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z3, Z8
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z4, Z9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z7
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z3, Z8
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z4, Z9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z7
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z3, Z8
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z4, Z9
+	VMULPS       Z2, Z2, Z10
+	VFMADD213PS  Z2, Z10, Z7
+	VMULPS       Z3, Z3, Z2
+	VFMADD213PS  Z3, Z2, Z8
+	VMULPS       Z4, Z4, Z2
+	VFMADD213PS  Z4, Z2, Z9
+	VADDPS       splat3f800000rows<>+0(SB), Z7, Z7
+	VMULPS       Z1, Z7, Z2
+	VADDPS       splat3f800000rows<>+0(SB), Z8, Z8
+	VMULPS       Z5, Z8, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z9, Z9
+	VMULPS       Z6, Z9, Z4
+	VMOVAPS.Z    Z4, K1, Z4
+	VMOVAPS      Z2, Z1
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z1, Z1
+	VSHUFF32X4   $0x4e, Z1, Z1, Z5
+	VADDPS       Z5, Z1, Z1
+	VSHUFF32X4   $0xb1, Z1, Z1, Z5
+	VADDPS       Z5, Z1, Z1
+	VPERMILPS    $0x4e, Z1, Z5
+	VADDPS       Z5, Z1, Z1
+	VPERMILPS    $0xb1, Z1, Z5
+	VADDPS       Z5, Z1, Z1
+	VMOVUPS      splat3f800000rows<>+0(SB), Z5
+	VDIVPS       Z1, Z5, Z5
+	VMULPS       Z5, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMULPS       Z5, Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMULPS       Z5, Z4, Z4
+	VMOVUPS      Z4, K1, (SI)
+	JMP          next
+
+short4:
+	MOVQ         BX, SI
+	SUBQ         $0x30, SI
+	XORQ         DI, DI
+	MOVL         $0xffffffff, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS      splatff800000rows<>+0(SB), Z0
+	VMOVUPS      (AX), Z2
+	VMOVUPS      64(AX), Z3
+	VMOVUPS      128(AX), Z4
+	LEAQ         192(AX), SI
+	VMOVAPS      Z0, Z5
+	VMOVUPS      (SI)(DI*4), K1, Z5
+	VMOVAPS      Z2, Z0
+	VMAXPS       Z3, Z0, Z0
+	VMAXPS       Z4, Z0, Z0
+	VMAXPS       Z5, Z0, Z0
+	VSHUFF32X4   $0x4e, Z0, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VSHUFF32X4   $0xb1, Z0, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VPERMILPS    $0x4e, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VPERMILPS    $0xb1, Z0, Z1
+	VMAXPS       Z1, Z0, Z0
+	VSUBPS       Z0, Z2, Z2
+	VSUBPS       Z0, Z3, Z3
+	VSUBPS       Z0, Z4, Z4
+	VSUBPS       Z0, Z5, Z5
+	VMOVUPS      splatc2b00000rows<>+0(SB), Z1
+	VMAXPS       Z2, Z1, Z2
+	VMAXPS       Z3, Z1, Z3
+	VMAXPS       Z4, Z1, Z4
+	VMAXPS       Z5, Z1, Z5
+	VMOVUPS      splat4b40007frows<>+0(SB), Z1
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z1
+	VMOVUPS      splat4b40007frows<>+0(SB), Z6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z3, Z6
+	VMOVUPS      splat4b40007frows<>+0(SB), Z7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z4, Z7
+	VMOVUPS      splat4b40007frows<>+0(SB), Z8
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z5, Z8
+	VSUBPS       splat4b40007frows<>+0(SB), Z1, Z9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z9, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z9, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VSUBPS       splat4b40007frows<>+0(SB), Z6, Z9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z9, Z3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z9, Z3
+	VPSLLD       $0x17, Z6, Z6
+	VSUBPS       splat4b40007frows<>+0(SB), Z7, Z9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z9, Z4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z9, Z4
+	VPSLLD       $0x17, Z7, Z7
+	VSUBPS       splat4b40007frows<>+0(SB), Z8, Z9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z9, Z5
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z9, Z5
+	VPSLLD       $0x17, Z8, Z8
+	VMOVUPS      splat39506967rows<>+0(SB), Z9
+	VMOVUPS      splat39506967rows<>+0(SB), Z10
+	VMOVUPS      splat39506967rows<>+0(SB), Z11
+	VMOVUPS      splat39506967rows<>+0(SB), Z12
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z3, Z10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z4, Z11
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z5, Z12
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z3, Z10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z4, Z11
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z5, Z12
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z3, Z10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z4, Z11
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z5, Z12
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z3, Z10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z4, Z11
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z5, Z12
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z3, Z10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z4, Z11
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z5, Z12
+	VMULPS       Z2, Z2, Z13
+	VFMADD213PS  Z2, Z13, Z9
+	VMULPS       Z3, Z3, Z2
+	VFMADD213PS  Z3, Z2, Z10
+	VMULPS       Z4, Z4, Z2
+	VFMADD213PS  Z4, Z2, Z11
+	VMULPS       Z5, Z5, Z2
+	VFMADD213PS  Z5, Z2, Z12
+	VADDPS       splat3f800000rows<>+0(SB), Z9, Z9
+	VMULPS       Z1, Z9, Z2
+	VADDPS       splat3f800000rows<>+0(SB), Z10, Z10
+	VMULPS       Z6, Z10, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z11, Z11
+	VMULPS       Z7, Z11, Z4
+	VADDPS       splat3f800000rows<>+0(SB), Z12, Z12
+	VMULPS       Z8, Z12, Z5
+	VMOVAPS.Z    Z5, K1, Z5
+	VMOVAPS      Z2, Z1
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z1, Z1
+	VADDPS       Z5, Z1, Z1
+	VSHUFF32X4   $0x4e, Z1, Z1, Z6
+	VADDPS       Z6, Z1, Z1
+	VSHUFF32X4   $0xb1, Z1, Z1, Z6
+	VADDPS       Z6, Z1, Z1
+	VPERMILPS    $0x4e, Z1, Z6
+	VADDPS       Z6, Z1, Z1
+	VPERMILPS    $0xb1, Z1, Z6
+	VADDPS       Z6, Z1, Z1
+	VMOVUPS      splat3f800000rows<>+0(SB), Z6
+	VDIVPS       Z1, Z6, Z6
+	VMULPS       Z6, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMULPS       Z6, Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	VMULPS       Z6, Z4, Z4
+	VMOVUPS      Z4, 128(AX)
+	VMULPS       Z6, Z5, Z5
+	VMOVUPS      Z5, K1, (SI)
+	JMP          next
+
+// func softmaxBackwardRowsAVX512(d *float32, p *float32, stride int, rows int, n int, grow int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·softmaxBackwardRowsAVX512(SB), NOSPLIT, $0-48
+	MOVQ d+0(FP), AX
+	MOVQ p+8(FP), CX
+	MOVQ stride+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ rows+24(FP), BX
+	MOVQ n+32(FP), SI
+
+row:
+	VXORPS Z0, Z0, Z0
+	MOVQ   SI, DI
+	XORQ   R8, R8
+
+loop209:
+	CMPQ        DI, $0x10
+	JLT         next210
+	VMOVUPS     (CX)(R8*4), Z1
+	VMOVUPS     (AX)(R8*4), Z2
+	VFMADD231PS Z2, Z1, Z0
+	ADDQ        $0x10, R8
+	SUBQ        $0x10, DI
+	JMP         loop209
+
+next210:
+	TESTQ       DI, DI
+	JZ          end208
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (CX)(R8*4), K1, Z1
+	VMOVUPS.Z   (AX)(R8*4), K1, Z2
+	VFMADD231PS Z2, Z1, Z0
+
+end208:
+	VSHUFF32X4 $0x4e, Z0, Z0, Z1
+	VADDPS     Z1, Z0, Z0
+	VSHUFF32X4 $0xb1, Z0, Z0, Z1
+	VADDPS     Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VADDPS     Z1, Z0, Z0
+	VPERMILPS  $0xb1, Z0, Z1
+	VADDPS     Z1, Z0, Z0
+	MOVQ       SI, DI
+	XORQ       R8, R8
+
+loop213:
+	CMPQ    DI, $0x10
+	JLT     next214
+	VMOVUPS (AX)(R8*4), Z1
+	VSUBPS  Z0, Z1, Z1
+	VMOVUPS (CX)(R8*4), Z2
+	VMULPS  Z2, Z1, Z1
+	VMOVUPS Z1, (AX)(R8*4)
+	ADDQ    $0x10, R8
+	SUBQ    $0x10, DI
+	JMP     loop213
+
+next214:
+	TESTQ     DI, DI
+	JZ        end212
+	MOVL      $0xffffffff, R9
+	BZHIL     DI, R9, R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (AX)(R8*4), K1, Z1
+	VSUBPS    Z0, Z1, Z1
+	VMOVUPS.Z (CX)(R8*4), K1, Z0
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (AX)(R8*4)
+
+end212:
+	ADDQ DX, AX
+	ADDQ DX, CX
+	MOVQ grow+40(FP), DI
+	ADDQ DI, SI
+	DECQ BX
+	JNZ  row
+	VZEROUPPER
+	RET
+
+// func attendScoresAVX512(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·attendScoresAVX512(SB), NOSPLIT, $0-56
+	MOVQ  heads+0(FP), AX
+	MOVQ  hw+8(FP), CX
+	MOVQ  stride+48(FP), DX
+	SHLQ  $0x02, DX
+	MOVQ  q+24(FP), BX
+	MOVQ  keys+32(FP), SI
+	MOVQ  scores+40(FP), DI
+	MOVQ  AX, R8
+	IMULQ CX, R8
+	SHLQ  $0x06, R8
+
+head:
+	MOVQ n+16(FP), R11
+	MOVQ SI, R9
+	MOVQ DI, R10
+
+some:
+	CMPQ   R11, $0x10
+	JLE    blocks1
+	CMPQ   R11, $0x20
+	JLE    blocks2
+	CMPQ   R11, $0x30
+	JLE    blocks3
+	MOVQ   R9, R12
+	LEAQ   (R12)(R8*2), R13
+	ADDQ   R8, R13
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	MOVQ   BX, R14
+	MOVQ   CX, R15
+
+channels4:
+	VBROADCASTSS (R14), Z4
+	VFMADD231PS  (R12), Z4, Z0
+	VFMADD231PS  (R12)(R8*1), Z4, Z1
+	VFMADD231PS  (R12)(R8*2), Z4, Z2
+	VFMADD231PS  (R13), Z4, Z3
+	ADDQ         $0x04, R14
+	ADDQ         $0x40, R12
+	ADDQ         $0x40, R13
+	DECQ         R15
+	JNZ          channels4
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, 64(R10)
+	VMOVUPS      Z2, 128(R10)
+	VMOVUPS      Z3, 192(R10)
+	ADDQ         $0x00000100, R10
+	MOVQ         R8, R12
+	IMUL3Q       $0x04, R12, R12
+	ADDQ         R12, R9
+	SUBQ         $0x40, R11
+	JG           some
+	JMP          nextHead
+
+blocks3:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	MOVQ   BX, R11
+	MOVQ   CX, R12
+
+channels3:
+	VBROADCASTSS (R11), Z3
+	VFMADD231PS  (R9), Z3, Z0
+	VFMADD231PS  (R9)(R8*1), Z3, Z1
+	VFMADD231PS  (R9)(R8*2), Z3, Z2
+	ADDQ         $0x04, R11
+	ADDQ         $0x40, R9
+	DECQ         R12
+	JNZ          channels3
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, 64(R10)
+	VMOVUPS      Z2, 128(R10)
+	JMP          nextHead
+
+blocks2:
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	MOVQ   BX, R11
+	MOVQ   CX, R12
+
+channels2:
+	VBROADCASTSS (R11), Z2
+	VFMADD231PS  (R9), Z2, Z0
+	VFMADD231PS  (R9)(R8*1), Z2, Z1
+	ADDQ         $0x04, R11
+	ADDQ         $0x40, R9
+	DECQ         R12
+	JNZ          channels2
+	VMOVUPS      Z0, (R10)
+	VMOVUPS      Z1, 64(R10)
+	JMP          nextHead
+
+blocks1:
+	VXORPS Z0, Z0, Z0
+	MOVQ   BX, R11
+	MOVQ   CX, R12
+
+channels1:
+	VBROADCASTSS (R11), Z1
+	VFMADD231PS  (R9), Z1, Z0
+	ADDQ         $0x04, R11
+	ADDQ         $0x40, R9
+	DECQ         R12
+	JNZ          channels1
+	VMOVUPS      Z0, (R10)
+
+nextHead:
+	MOVQ CX, R9
+	SHLQ $0x02, R9
+	ADDQ R9, BX
+	SHLQ $0x04, R9
+	ADDQ R9, SI
+	ADDQ DX, DI
+	DECQ AX
+	JNZ  head
+	VZEROUPPER
+	RET
+
+// func attendValuesAVX512(heads int, hw int, n int, p *float32, stride int, values *float32, z *float32, add bool)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV
+TEXT ·attendValuesAVX512(SB), NOSPLIT, $0-57
+	MOVQ  heads+0(FP), AX
+	MOVQ  hw+8(FP), CX
+	MOVQ  AX, DX
+	IMULQ CX, DX
+	SHLQ  $0x02, DX
+
+heads4:
+	CMPQ AX, $0x04
+	JLT  heads1
+	XORQ CX, CX
+
+mix4:
+	MOVQ      hw+8(FP), BX
+	SUBQ      CX, BX
+	MOVQ      $0x00000010, SI
+	CMPQ      BX, SI
+	CMOVQGT   SI, BX
+	MOVL      $0xffffffff, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	MOVQ      values+40(FP), BX
+	LEAQ      (BX)(CX*4), BX
+	MOVQ      hw+8(FP), SI
+	SHLQ      $0x02, SI
+	LEAQ      (BX)(SI*2), DI
+	ADDQ      SI, DI
+	MOVQ      p+24(FP), R8
+	MOVQ      stride+32(FP), R9
+	SHLQ      $0x02, R9
+	LEAQ      (R8)(R9*2), R10
+	ADDQ      R9, R10
+	VXORPS    Z0, Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VXORPS    Z2, Z2, Z2
+	VXORPS    Z3, Z3, Z3
+	MOVQ      z+48(FP), R11
+	LEAQ      (R11)(CX*4), R11
+	LEAQ      (R11)(SI*2), R12
+	ADDQ      SI, R12
+	MOVB      add+56(FP), R13
+	TESTB     R13, R13
+	JZ        mix4fresh
+	VMOVUPS.Z (R11), K1, Z0
+	VMOVUPS.Z (R11)(SI*1), K1, Z1
+	VMOVUPS.Z (R11)(SI*2), K1, Z2
+	VMOVUPS.Z (R12), K1, Z3
+
+mix4fresh:
+	MOVQ n+16(FP), R11
+
+mix4token:
+	VMOVUPS.Z    (BX), K1, Z4
+	VBROADCASTSS (R8), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VMOVUPS.Z    (BX)(SI*1), K1, Z4
+	VBROADCASTSS (R8)(R9*1), Z5
+	VFMADD231PS  Z4, Z5, Z1
+	VMOVUPS.Z    (BX)(SI*2), K1, Z4
+	VBROADCASTSS (R8)(R9*2), Z5
+	VFMADD231PS  Z4, Z5, Z2
+	VMOVUPS.Z    (DI), K1, Z4
+	VBROADCASTSS (R10), Z5
+	VFMADD231PS  Z4, Z5, Z3
+	ADDQ         DX, BX
+	ADDQ         DX, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          mix4token
+	MOVQ         z+48(FP), BX
+	LEAQ         (BX)(CX*4), BX
+	MOVQ         hw+8(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	VMOVUPS      Z0, K1, (BX)
+	VMOVUPS      Z1, K1, (BX)(SI*1)
+	VMOVUPS      Z2, K1, (BX)(SI*2)
+	VMOVUPS      Z3, K1, (DI)
+	ADDQ         $0x10, CX
+	CMPQ         CX, hw+8(FP)
+	JLT          mix4
+	MOVQ         hw+8(FP), CX
+	IMUL3Q       $0x10, CX, CX
+	ADDQ         CX, values+40(FP)
+	ADDQ         CX, z+48(FP)
+	MOVQ         stride+32(FP), CX
+	IMUL3Q       $0x10, CX, CX
+	ADDQ         CX, p+24(FP)
+	SUBQ         $0x04, AX
+	JMP          heads4
+
+heads1:
+	TESTQ AX, AX
+	JZ    done
+	XORQ  CX, CX
+
+mix1:
+	MOVQ      hw+8(FP), BX
+	SUBQ      CX, BX
+	MOVQ      $0x00000010, SI
+	CMPQ      BX, SI
+	CMOVQGT   SI, BX
+	MOVL      $0xffffffff, SI
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	MOVQ      values+40(FP), BX
+	LEAQ      (BX)(CX*4), BX
+	MOVQ      hw+8(FP), SI
+	SHLQ      $0x02, SI
+	MOVQ      p+24(FP), SI
+	MOVQ      stride+32(FP), DI
+	SHLQ      $0x02, DI
+	VXORPS    Z0, Z0, Z0
+	MOVQ      z+48(FP), DI
+	LEAQ      (DI)(CX*4), DI
+	MOVB      add+56(FP), R8
+	TESTB     R8, R8
+	JZ        mix1fresh
+	VMOVUPS.Z (DI), K1, Z0
+
+mix1fresh:
+	MOVQ n+16(FP), DI
+
+mix1token:
+	VMOVUPS.Z    (BX), K1, Z1
+	VBROADCASTSS (SI), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         DX, BX
+	ADDQ         $0x04, SI
+	DECQ         DI
+	JNZ          mix1token
+	MOVQ         z+48(FP), BX
+	LEAQ         (BX)(CX*4), BX
+	MOVQ         hw+8(FP), SI
+	SHLQ         $0x02, SI
+	VMOVUPS      Z0, K1, (BX)
+	ADDQ         $0x10, CX
+	CMPQ         CX, hw+8(FP)
+	JLT          mix1
+	MOVQ         hw+8(FP), CX
+	IMUL3Q       $0x04, CX, CX
+	ADDQ         CX, values+40(FP)
+	ADDQ         CX, z+48(FP)
+	MOVQ         stride+32(FP), CX
+	IMUL3Q       $0x04, CX, CX
+	ADDQ         CX, p+24(FP)
+	DECQ         AX
+	JMP          heads1
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluAVX512(dst []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·geluAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ x_len+32(FP), DX
+	XORQ BX, BX
+
+loop217:
+	CMPQ         DX, $0x30
+	JLT          next218
+	VMOVUPS      (CX)(BX*4), Z0
+	VMOVUPS      64(CX)(BX*4), Z1
+	VMOVUPS      128(CX)(BX*4), Z2
+	VMOVUPS      splatc1200000rows<>+0(SB), Z5
+	VMOVUPS      splat41200000rows<>+0(SB), Z6
+	VMAXPS       Z0, Z5, Z0
+	VMINPS       Z0, Z6, Z3
+	VMAXPS       Z1, Z5, Z1
+	VMINPS       Z1, Z6, Z4
+	VMAXPS       Z2, Z5, Z2
+	VMINPS       Z2, Z6, Z5
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z7
+	VMULPS       Z3, Z3, Z6
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z6, Z7
+	VMULPS       Z7, Z3, Z3
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z7
+	VMULPS       Z4, Z4, Z6
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z6, Z7
+	VMULPS       Z7, Z4, Z4
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z7
+	VMULPS       Z5, Z5, Z6
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z6, Z7
+	VMULPS       Z7, Z5, Z5
+	VMOVUPS      splat4b40007frows<>+0(SB), Z6
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z3, Z6
+	VMOVUPS      splat4b40007frows<>+0(SB), Z7
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z4, Z7
+	VMOVUPS      splat4b40007frows<>+0(SB), Z8
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z5, Z8
+	VSUBPS       splat4b40007frows<>+0(SB), Z6, Z9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z9, Z3
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z9, Z3
+	VPSLLD       $0x17, Z6, Z6
+	VSUBPS       splat4b40007frows<>+0(SB), Z7, Z9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z9, Z4
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z9, Z4
+	VPSLLD       $0x17, Z7, Z7
+	VSUBPS       splat4b40007frows<>+0(SB), Z8, Z9
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z9, Z5
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z9, Z5
+	VPSLLD       $0x17, Z8, Z8
+	VMOVUPS      splat39506967rows<>+0(SB), Z9
+	VMOVUPS      splat39506967rows<>+0(SB), Z10
+	VMOVUPS      splat39506967rows<>+0(SB), Z11
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z5, Z11
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z5, Z11
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z5, Z11
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z5, Z11
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z3, Z9
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z4, Z10
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z5, Z11
+	VMULPS       Z3, Z3, Z12
+	VFMADD213PS  Z3, Z12, Z9
+	VMULPS       Z4, Z4, Z3
+	VFMADD213PS  Z4, Z3, Z10
+	VMULPS       Z5, Z5, Z3
+	VFMADD213PS  Z5, Z3, Z11
+	VADDPS       splat3f800000rows<>+0(SB), Z9, Z9
+	VMULPS       Z6, Z9, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z10, Z10
+	VMULPS       Z7, Z10, Z4
+	VADDPS       splat3f800000rows<>+0(SB), Z11, Z11
+	VMULPS       Z8, Z11, Z5
+	VADDPS       splat3f800000rows<>+0(SB), Z3, Z3
+	VDIVPS       Z3, Z0, Z0
+	VADDPS       splat3f800000rows<>+0(SB), Z4, Z4
+	VDIVPS       Z4, Z1, Z1
+	VADDPS       splat3f800000rows<>+0(SB), Z5, Z5
+	VDIVPS       Z5, Z2, Z2
+	VMOVUPS      Z0, (AX)(BX*4)
+	VMOVUPS      Z1, 64(AX)(BX*4)
+	VMOVUPS      Z2, 128(AX)(BX*4)
+	ADDQ         $0x30, BX
+	SUBQ         $0x30, DX
+	JMP          loop217
+
+next218:
+loop219:
+	CMPQ         DX, $0x10
+	JLT          next220
+	VMOVUPS      (CX)(BX*4), Z0
+	VMOVUPS      splatc1200000rows<>+0(SB), Z1
+	VMOVUPS      splat41200000rows<>+0(SB), Z2
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z1
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z3
+	VMULPS       Z1, Z1, Z2
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      splat4b40007frows<>+0(SB), Z2
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z1, Z2
+	VSUBPS       splat4b40007frows<>+0(SB), Z2, Z3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z3, Z1
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z3, Z1
+	VPSLLD       $0x17, Z2, Z2
+	VMOVUPS      splat39506967rows<>+0(SB), Z3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z4, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z3, Z3
+	VMULPS       Z2, Z3, Z1
+	VADDPS       splat3f800000rows<>+0(SB), Z1, Z1
+	VDIVPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)(BX*4)
+	ADDQ         $0x10, BX
+	SUBQ         $0x10, DX
+	JMP          loop219
+
+next220:
+	TESTQ        DX, DX
+	JZ           end216
+	MOVL         $0xffffffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVUPS.Z    (CX)(BX*4), K1, Z0
+	VMOVUPS      splatc1200000rows<>+0(SB), Z1
+	VMOVUPS      splat41200000rows<>+0(SB), Z2
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z1
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z3
+	VMULPS       Z1, Z1, Z2
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z2, Z3
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      splat4b40007frows<>+0(SB), Z2
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z1, Z2
+	VSUBPS       splat4b40007frows<>+0(SB), Z2, Z3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z3, Z1
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z3, Z1
+	VPSLLD       $0x17, Z2, Z2
+	VMOVUPS      splat39506967rows<>+0(SB), Z3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z4, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z3, Z3
+	VMULPS       Z2, Z3, Z1
+	VADDPS       splat3f800000rows<>+0(SB), Z1, Z1
+	VDIVPS       Z1, Z0, Z0
+	VMOVUPS      Z0, K1, (AX)(BX*4)
+
+end216:
+	VZEROUPPER
+	RET
+
+// func geluBackwardAVX512(dx []float32, x []float32, dy []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ dx_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ dy_base+48(FP), DX
+	MOVQ x_len+32(FP), BX
+	XORQ SI, SI
+
+loop223:
+	CMPQ         BX, $0x20
+	JLT          next224
+	VMOVUPS      (CX)(SI*4), Z0
+	VMOVUPS      64(CX)(SI*4), Z1
+	VMOVUPS      splatc1200000rows<>+0(SB), Z2
+	VMOVUPS      splat41200000rows<>+0(SB), Z3
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z3, Z0
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z3, Z1
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z2
+	VMOVUPS      splat3fcc422arows<>+0(SB), Z3
+	VMULPS       Z0, Z0, Z4
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z4, Z2
+	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Z4, Z3
+	VMULPS       Z0, Z3, Z3
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z0
+	VMOVUPS      splat3fcc422arows<>+0(SB), Z4
+	VMULPS       Z1, Z1, Z5
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z5, Z0
+	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Z5, Z4
+	VMULPS       Z1, Z4, Z4
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      splat4b40007frows<>+0(SB), Z1
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z2, Z1
+	VMOVUPS      splat4b40007frows<>+0(SB), Z5
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z0, Z5
+	VSUBPS       splat4b40007frows<>+0(SB), Z1, Z6
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z6, Z2
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z6, Z2
+	VPSLLD       $0x17, Z1, Z1
+	VSUBPS       splat4b40007frows<>+0(SB), Z5, Z6
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z6, Z0
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z6, Z0
+	VPSLLD       $0x17, Z5, Z5
+	VMOVUPS      splat39506967rows<>+0(SB), Z6
+	VMOVUPS      splat39506967rows<>+0(SB), Z7
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z2, Z6
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z0, Z7
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z2, Z6
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z0, Z7
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z2, Z6
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z0, Z7
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z2, Z6
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z0, Z7
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z2, Z6
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z0, Z7
+	VMULPS       Z2, Z2, Z8
+	VFMADD213PS  Z2, Z8, Z6
+	VMULPS       Z0, Z0, Z2
+	VFMADD213PS  Z0, Z2, Z7
+	VADDPS       splat3f800000rows<>+0(SB), Z6, Z6
+	VMULPS       Z1, Z6, Z2
+	VADDPS       splat3f800000rows<>+0(SB), Z7, Z7
+	VMULPS       Z5, Z7, Z0
+	VMOVUPS      splat3f800000rows<>+0(SB), Z5
+	VADDPS       Z5, Z2, Z1
+	VDIVPS       Z1, Z5, Z1
+	VMOVUPS      splat3f800000rows<>+0(SB), Z6
+	VADDPS       Z6, Z0, Z5
+	VDIVPS       Z5, Z6, Z5
+	VMOVUPS      (DX)(SI*4), Z6
+	VMOVUPS      64(DX)(SI*4), Z7
+	VMULPS       Z1, Z2, Z2
+	VFMADD213PS  splat3f800000rows<>+0(SB), Z3, Z2
+	VMULPS       Z1, Z2, Z2
+	VMULPS       Z2, Z6, Z6
+	VMULPS       Z5, Z0, Z0
+	VFMADD213PS  splat3f800000rows<>+0(SB), Z4, Z0
+	VMULPS       Z5, Z0, Z0
+	VMULPS       Z0, Z7, Z7
+	VMOVUPS      Z6, (AX)(SI*4)
+	VMOVUPS      Z7, 64(AX)(SI*4)
+	ADDQ         $0x20, SI
+	SUBQ         $0x20, BX
+	JMP          loop223
+
+next224:
+loop225:
+	CMPQ         BX, $0x10
+	JLT          next226
+	VMOVUPS      (CX)(SI*4), Z0
+	VMOVUPS      splatc1200000rows<>+0(SB), Z1
+	VMOVUPS      splat41200000rows<>+0(SB), Z2
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z1
+	VMOVUPS      splat3fcc422arows<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z3
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z3, Z1
+	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Z3, Z2
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      splat4b40007frows<>+0(SB), Z0
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z1, Z0
+	VSUBPS       splat4b40007frows<>+0(SB), Z0, Z3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z3, Z1
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z3, Z1
+	VPSLLD       $0x17, Z0, Z0
+	VMOVUPS      splat39506967rows<>+0(SB), Z3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z4, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z3, Z3
+	VMULPS       Z0, Z3, Z1
+	VMOVUPS      splat3f800000rows<>+0(SB), Z3
+	VADDPS       Z3, Z1, Z0
+	VDIVPS       Z0, Z3, Z0
+	VMOVUPS      (DX)(SI*4), Z3
+	VMULPS       Z0, Z1, Z1
+	VFMADD213PS  splat3f800000rows<>+0(SB), Z2, Z1
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z1, Z3, Z3
+	VMOVUPS      Z3, (AX)(SI*4)
+	ADDQ         $0x10, SI
+	SUBQ         $0x10, BX
+	JMP          loop225
+
+next226:
+	TESTQ        BX, BX
+	JZ           end222
+	MOVL         $0xffffffff, DI
+	BZHIL        BX, DI, DI
+	KMOVW        DI, K1
+	VMOVUPS.Z    (CX)(SI*4), K1, Z0
+	VMOVUPS      splatc1200000rows<>+0(SB), Z1
+	VMOVUPS      splat41200000rows<>+0(SB), Z2
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	VMOVUPS      splatbfcc422arows<>+0(SB), Z1
+	VMOVUPS      splat3fcc422arows<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z3
+	VFNMADD231PS splat3d922279rows<>+0(SB), Z3, Z1
+	VFMADD231PS  splat3e5b33b6rows<>+0(SB), Z3, Z2
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      splat4b40007frows<>+0(SB), Z0
+	VFMADD231PS  splat3fb8aa3brows<>+0(SB), Z1, Z0
+	VSUBPS       splat4b40007frows<>+0(SB), Z0, Z3
+	VFNMADD231PS splat3f318000rows<>+0(SB), Z3, Z1
+	VFNMADD231PS splatb95e8083rows<>+0(SB), Z3, Z1
+	VPSLLD       $0x17, Z0, Z0
+	VMOVUPS      splat39506967rows<>+0(SB), Z3
+	VFMADD213PS  splat3ab743cerows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3c088908rows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3d2aa9c1rows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3e2aaaaarows<>+0(SB), Z1, Z3
+	VFMADD213PS  splat3f000000rows<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z1, Z4
+	VFMADD213PS  Z1, Z4, Z3
+	VADDPS       splat3f800000rows<>+0(SB), Z3, Z3
+	VMULPS       Z0, Z3, Z1
+	VMOVUPS      splat3f800000rows<>+0(SB), Z3
+	VADDPS       Z3, Z1, Z0
+	VDIVPS       Z0, Z3, Z0
+	VMOVUPS.Z    (DX)(SI*4), K1, Z3
+	VMULPS       Z0, Z1, Z1
+	VFMADD213PS  splat3f800000rows<>+0(SB), Z2, Z1
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z1, Z3, Z3
+	VMOVUPS      Z3, K1, (AX)(SI*4)
+
+end222:
+	VZEROUPPER
+	RET
+
+// func layerNormAVX512(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·layerNormAVX512(SB), NOSPLIT, $0-112
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         x_base+24(FP), CX
+	MOVQ         x_len+32(FP), DX
+	MOVQ         gain_base+48(FP), BX
+	MOVQ         bias_base+72(FP), SI
+	VXORPS       Z0, Z0, Z0
+	VCVTSI2SSQ   DX, X0, X0
+	VBROADCASTSS X0, Z0
+	VXORPS       Z1, Z1, Z1
+	MOVQ         DX, DI
+	XORQ         R8, R8
+
+loop229:
+	CMPQ    DI, $0x10
+	JLT     next230
+	VMOVUPS (CX)(R8*4), Z2
+	VADDPS  Z2, Z1, Z1
+	ADDQ    $0x10, R8
+	SUBQ    $0x10, DI
+	JMP     loop229
+
+next230:
+	TESTQ     DI, DI
+	JZ        end228
+	MOVL      $0xffffffff, R9
+	BZHIL     DI, R9, R9
+	KMOVW     R9, K1
+	VMOVUPS.Z (CX)(R8*4), K1, Z2
+	VADDPS    Z2, Z1, Z1
+
+end228:
+	VSHUFF32X4 $0x4e, Z1, Z1, Z2
+	VADDPS     Z2, Z1, Z1
+	VSHUFF32X4 $0xb1, Z1, Z1, Z2
+	VADDPS     Z2, Z1, Z1
+	VPERMILPS  $0x4e, Z1, Z2
+	VADDPS     Z2, Z1, Z1
+	VPERMILPS  $0xb1, Z1, Z2
+	VADDPS     Z2, Z1, Z1
+	VDIVPS     Z0, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	MOVQ       DX, DI
+	XORQ       R8, R8
+
+loop233:
+	CMPQ        DI, $0x10
+	JLT         next234
+	VMOVUPS     (CX)(R8*4), Z3
+	VSUBPS      Z1, Z3, Z3
+	VFMADD231PS Z3, Z3, Z2
+	ADDQ        $0x10, R8
+	SUBQ        $0x10, DI
+	JMP         loop233
+
+next234:
+	TESTQ       DI, DI
+	JZ          end232
+	MOVL        $0xffffffff, R9
+	BZHIL       DI, R9, R9
+	KMOVW       R9, K1
+	VMOVUPS.Z   (CX)(R8*4), K1, Z3
+	VSUBPS      Z1, Z3, Z3
+	VMOVAPS.Z   Z3, K1, Z3
+	VFMADD231PS Z3, Z3, Z2
+
+end232:
+	VSHUFF32X4   $0x4e, Z2, Z2, Z3
+	VADDPS       Z3, Z2, Z2
+	VSHUFF32X4   $0xb1, Z2, Z2, Z3
+	VADDPS       Z3, Z2, Z2
+	VPERMILPS    $0x4e, Z2, Z3
+	VADDPS       Z3, Z2, Z2
+	VPERMILPS    $0xb1, Z2, Z3
+	VADDPS       Z3, Z2, Z2
+	VDIVPS       Z0, Z2, Z2
+	VBROADCASTSS eps+96(FP), Z0
+	VADDPS       Z0, Z2, Z2
+	VMOVUPS      splat3f800000rows<>+0(SB), Z0
+	VSQRTPS      Z2, Z2
+	VDIVPS       Z2, Z0, Z0
+	XORQ         DI, DI
+
+loop237:
+	CMPQ        DX, $0x10
+	JLT         next238
+	VMOVUPS     (CX)(DI*4), Z2
+	VSUBPS      Z1, Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS     (SI)(DI*4), Z3
+	VMOVUPS     (BX)(DI*4), Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, (AX)(DI*4)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, DX
+	JMP         loop237
+
+next238:
+	TESTQ       DX, DX
+	JZ          end236
+	MOVL        $0xffffffff, R8
+	BZHIL       DX, R8, R8
+	KMOVW       R8, K1
+	VMOVUPS.Z   (CX)(DI*4), K1, Z2
+	VSUBPS      Z1, Z2, Z2
+	VMULPS      Z0, Z2, Z2
+	VMOVUPS.Z   (SI)(DI*4), K1, Z3
+	VMOVUPS.Z   (BX)(DI*4), K1, Z4
+	VFMADD231PS Z4, Z2, Z3
+	VMOVUPS     Z3, K1, (AX)(DI*4)
+
+end236:
+	VMOVSS X1, mean+104(FP)
+	VMOVSS X0, rstd+108(FP)
+	VZEROUPPER
+	RET
+
+// func layerNormBackwardAVX512(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $0-152
+	MOVQ         dx_base+0(FP), AX
+	MOVQ         dgain_base+24(FP), CX
+	MOVQ         dbias_base+48(FP), DX
+	MOVQ         dy_base+72(FP), BX
+	MOVQ         x_base+96(FP), SI
+	MOVQ         gain_base+120(FP), DI
+	MOVQ         x_len+104(FP), R8
+	VBROADCASTSS mean+144(FP), Z0
+	VBROADCASTSS rstd+148(FP), Z1
+	VXORPS       Z2, Z2, Z2
+	VXORPS       Z3, Z3, Z3
+	MOVQ         R8, R9
+	XORQ         R10, R10
+
+loop241:
+	CMPQ        R9, $0x10
+	JLT         next242
+	VMOVUPS     (SI)(R10*4), Z4
+	VSUBPS      Z0, Z4, Z4
+	VMULPS      Z1, Z4, Z4
+	VMOVUPS     (BX)(R10*4), Z5
+	VMOVUPS     (CX)(R10*4), Z6
+	VFMADD231PS Z4, Z5, Z6
+	VMOVUPS     Z6, (CX)(R10*4)
+	VMOVUPS     (DX)(R10*4), Z6
+	VADDPS      Z5, Z6, Z6
+	VMOVUPS     Z6, (DX)(R10*4)
+	VMOVUPS     (DI)(R10*4), Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z5, Z2, Z2
+	VFMADD231PS Z4, Z5, Z3
+	ADDQ        $0x10, R10
+	SUBQ        $0x10, R9
+	JMP         loop241
+
+next242:
+	TESTQ       R9, R9
+	JZ          end240
+	MOVL        $0xffffffff, R11
+	BZHIL       R9, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS.Z   (SI)(R10*4), K1, Z4
+	VSUBPS      Z0, Z4, Z4
+	VMULPS      Z1, Z4, Z4
+	VMOVUPS.Z   (BX)(R10*4), K1, Z5
+	VMOVUPS.Z   (CX)(R10*4), K1, Z6
+	VFMADD231PS Z4, Z5, Z6
+	VMOVUPS     Z6, K1, (CX)(R10*4)
+	VMOVUPS.Z   (DX)(R10*4), K1, Z6
+	VADDPS      Z5, Z6, Z6
+	VMOVUPS     Z6, K1, (DX)(R10*4)
+	VMOVUPS.Z   (DI)(R10*4), K1, Z6
+	VMULPS      Z6, Z5, Z5
+	VADDPS      Z5, Z2, Z2
+	VMOVAPS.Z   Z4, K1, Z4
+	VFMADD231PS Z4, Z5, Z3
+
+end240:
+	VXORPS       Z4, Z4, Z4
+	VCVTSI2SSQ   R8, X4, X4
+	VBROADCASTSS X4, Z4
+	VSHUFF32X4   $0x4e, Z2, Z2, Z5
+	VADDPS       Z5, Z2, Z2
+	VSHUFF32X4   $0xb1, Z2, Z2, Z5
+	VADDPS       Z5, Z2, Z2
+	VPERMILPS    $0x4e, Z2, Z5
+	VADDPS       Z5, Z2, Z2
+	VPERMILPS    $0xb1, Z2, Z5
+	VADDPS       Z5, Z2, Z2
+	VSHUFF32X4   $0x4e, Z3, Z3, Z5
+	VADDPS       Z5, Z3, Z3
+	VSHUFF32X4   $0xb1, Z3, Z3, Z5
+	VADDPS       Z5, Z3, Z3
+	VPERMILPS    $0x4e, Z3, Z5
+	VADDPS       Z5, Z3, Z3
+	VPERMILPS    $0xb1, Z3, Z5
+	VADDPS       Z5, Z3, Z3
+	VDIVPS       Z4, Z2, Z2
+	VDIVPS       Z4, Z3, Z3
+	MOVQ         R8, CX
+	XORQ         DX, DX
+
+loop245:
+	CMPQ         CX, $0x10
+	JLT          next246
+	VMOVUPS      (SI)(DX*4), Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VMOVUPS      (BX)(DX*4), Z5
+	VMOVUPS      (DI)(DX*4), Z6
+	VMULPS       Z6, Z5, Z5
+	VSUBPS       Z2, Z5, Z5
+	VFNMADD231PS Z3, Z4, Z5
+	VMOVUPS      (AX)(DX*4), Z4
+	VFMADD231PS  Z1, Z5, Z4
+	VMOVUPS      Z4, (AX)(DX*4)
+	ADDQ         $0x10, DX
+	SUBQ         $0x10, CX
+	JMP          loop245
+
+next246:
+	TESTQ        CX, CX
+	JZ           end244
+	MOVL         $0xffffffff, R8
+	BZHIL        CX, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (SI)(DX*4), K1, Z4
+	VSUBPS       Z0, Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VMOVUPS.Z    (BX)(DX*4), K1, Z0
+	VMOVUPS.Z    (DI)(DX*4), K1, Z5
+	VMULPS       Z5, Z0, Z0
+	VSUBPS       Z2, Z0, Z0
+	VFNMADD231PS Z3, Z4, Z0
+	VMOVUPS.Z    (AX)(DX*4), K1, Z2
+	VFMADD231PS  Z1, Z0, Z2
+	VMOVUPS      Z2, K1, (AX)(DX*4)
+
+end244:
+	VZEROUPPER
+	RET
+
+// func addAVX512(dst []float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ x_base+24(FP), CX
+	MOVQ x_len+32(FP), DX
+	XORQ BX, BX
+
+loop249:
+	CMPQ    DX, $0x10
+	JLT     next250
+	VMOVUPS (CX)(BX*4), Z0
+	VMOVUPS (AX)(BX*4), Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (AX)(BX*4)
+	ADDQ    $0x10, BX
+	SUBQ    $0x10, DX
+	JMP     loop249
+
+next250:
+	TESTQ     DX, DX
+	JZ        end248
+	MOVL      $0xffffffff, SI
+	BZHIL     DX, SI, SI
+	KMOVW     SI, K1
+	VMOVUPS.Z (CX)(BX*4), K1, Z0
+	VMOVUPS.Z (AX)(BX*4), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)(BX*4)
+
+end248:
+	VZEROUPPER
+	RET
+
+// func axpyAVX512(dst []float32, alpha float32, x []float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
+	MOVQ         dst_base+0(FP), AX
+	VBROADCASTSS alpha+24(FP), Z0
+	MOVQ         x_base+32(FP), CX
+	MOVQ         x_len+40(FP), DX
+	XORQ         BX, BX
+
+loop253:
+	CMPQ        DX, $0x10
+	JLT         next254
+	VMOVUPS     (AX)(BX*4), Z1
+	VMOVUPS     (CX)(BX*4), Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, (AX)(BX*4)
+	ADDQ        $0x10, BX
+	SUBQ        $0x10, DX
+	JMP         loop253
+
+next254:
+	TESTQ       DX, DX
+	JZ          end252
+	MOVL        $0xffffffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (AX)(BX*4), K1, Z1
+	VMOVUPS.Z   (CX)(BX*4), K1, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, K1, (AX)(BX*4)
+
+end252:
+	VZEROUPPER
+	RET
+
+// func scaleAVX512(x []float32, alpha float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
+	MOVQ         x_base+0(FP), AX
+	MOVQ         x_len+8(FP), CX
+	VBROADCASTSS alpha+24(FP), Z0
+	XORQ         DX, DX
+
+loop257:
+	CMPQ    CX, $0x10
+	JLT     next258
+	VMOVUPS (AX)(DX*4), Z1
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)(DX*4)
+	ADDQ    $0x10, DX
+	SUBQ    $0x10, CX
+	JMP     loop257
+
+next258:
+	TESTQ     CX, CX
+	JZ        end256
+	MOVL      $0xffffffff, BX
+	BZHIL     CX, BX, BX
+	KMOVW     BX, K1
+	VMOVUPS.Z (AX)(DX*4), K1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (AX)(DX*4)
+
+end256:
+	VZEROUPPER
+	RET
+
+// func dotAVX512(x []float32, y []float32) float32
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·dotAVX512(SB), NOSPLIT, $0-52
+	MOVQ   x_base+0(FP), AX
+	MOVQ   y_base+24(FP), CX
+	MOVQ   x_len+8(FP), DX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+
+four259:
+	CMPQ        DX, $0x40
+	JLT         rest260
+	VMOVUPS     (AX), Z4
+	VFMADD231PS (CX), Z4, Z0
+	VMOVUPS     64(AX), Z4
+	VFMADD231PS 64(CX), Z4, Z1
+	VMOVUPS     128(AX), Z4
+	VFMADD231PS 128(CX), Z4, Z2
+	VMOVUPS     192(AX), Z4
+	VFMADD231PS 192(CX), Z4, Z3
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x40, DX
+	JMP         four259
+
+rest260:
+	XORQ BX, BX
+
+loop263:
+	CMPQ        DX, $0x10
+	JLT         next264
+	VMOVUPS     (AX)(BX*4), Z4
+	VMOVUPS     (CX)(BX*4), Z5
+	VFMADD231PS Z5, Z4, Z0
+	ADDQ        $0x10, BX
+	SUBQ        $0x10, DX
+	JMP         loop263
+
+next264:
+	TESTQ       DX, DX
+	JZ          end262
+	MOVL        $0xffffffff, SI
+	BZHIL       DX, SI, SI
+	KMOVW       SI, K1
+	VMOVUPS.Z   (AX)(BX*4), K1, Z4
+	VMOVUPS.Z   (CX)(BX*4), K1, Z5
+	VFMADD231PS Z5, Z4, Z0
+
+end262:
+	VADDPS     Z1, Z0, Z0
+	VADDPS     Z3, Z2, Z2
+	VADDPS     Z2, Z0, Z0
+	VSHUFF32X4 $0x4e, Z0, Z0, Z1
+	VADDPS     Z1, Z0, Z0
+	VSHUFF32X4 $0xb1, Z0, Z0, Z1
+	VADDPS     Z1, Z0, Z0
+	VPERMILPS  $0x4e, Z0, Z1
+	VADDPS     Z1, Z0, Z0
+	VPERMILPS  $0xb1, Z0, Z1
+	VADDPS     Z1, Z0, Z0
+	VMOVSS     X0, ret+48(FP)
+	VZEROUPPER
+	RET
+
+// func sumSquaresAVX512(x []float32) float64
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
+	MOVQ   x_base+0(FP), AX
+	MOVQ   x_len+8(FP), CX
+	VXORPS Z0, Z0, Z0
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+
+four265:
+	CMPQ        CX, $0x20
+	JLT         rest266
+	VCVTPS2PD   (AX), Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPS2PD   32(AX), Z4
+	VFMADD231PD Z4, Z4, Z1
+	VCVTPS2PD   64(AX), Z4
+	VFMADD231PD Z4, Z4, Z2
+	VCVTPS2PD   96(AX), Z4
+	VFMADD231PD Z4, Z4, Z3
+	ADDQ        $0x00000080, AX
+	SUBQ        $0x20, CX
+	JMP         four265
+
+rest266:
+	XORQ DX, DX
+
+loop269:
+	CMPQ          CX, $0x10
+	JLT           next270
+	VMOVUPS       (AX)(DX*4), Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+	ADDQ          $0x10, DX
+	SUBQ          $0x10, CX
+	JMP           loop269
+
+next270:
+	TESTQ         CX, CX
+	JZ            end268
+	MOVL          $0xffffffff, BX
+	BZHIL         CX, BX, BX
+	KMOVW         BX, K1
+	VMOVUPS.Z     (AX)(DX*4), K1, Z4
+	VEXTRACTF64X4 $0x01, Z4, Y5
+	VCVTPS2PD     Y4, Z4
+	VCVTPS2PD     Y5, Z5
+	VFMADD231PD   Z4, Z4, Z0
+	VFMADD231PD   Z5, Z5, Z1
+
+end268:
+	VADDPD     Z1, Z0, Z0
+	VADDPD     Z3, Z2, Z2
+	VADDPD     Z2, Z0, Z0
+	VSHUFF64X2 $0x4e, Z0, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VSHUFF64X2 $0xb1, Z0, Z0, Z1
+	VADDPD     Z1, Z0, Z0
+	VPERMILPD  $0x01, X0, X1
+	VADDSD     X1, X0, X0
+	VMOVSD     X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func adamWAVX512(p []float32, g []float32, m []float32, v []float32, s *[8]float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·adamWAVX512(SB), NOSPLIT, $0-104
+	MOVQ         p_base+0(FP), AX
+	MOVQ         g_base+24(FP), CX
+	MOVQ         m_base+48(FP), DX
+	MOVQ         v_base+72(FP), BX
+	MOVQ         p_len+8(FP), SI
+	MOVQ         s+96(FP), DI
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS 4(DI), Z1
+	VBROADCASTSS 8(DI), Z2
+	VBROADCASTSS 12(DI), Z3
+	VBROADCASTSS 16(DI), Z4
+	VBROADCASTSS 20(DI), Z5
+	VBROADCASTSS 24(DI), Z6
+	VBROADCASTSS 28(DI), Z7
+	XORQ         DI, DI
+
+loop273:
+	CMPQ         SI, $0x10
+	JLT          next274
+	VMOVUPS      (CX)(DI*4), Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVUPS      (DX)(DI*4), Z9
+	VSUBPS       Z9, Z8, Z10
+	VFMADD231PS  Z2, Z10, Z9
+	VMOVUPS      (BX)(DI*4), Z10
+	VMULPS       Z3, Z10, Z10
+	VMULPS       Z4, Z8, Z11
+	VFMADD231PS  Z11, Z8, Z10
+	VSQRTPS      Z10, Z8
+	VFMADD213PS  Z6, Z5, Z8
+	VDIVPS       Z8, Z9, Z8
+	VMOVUPS      (AX)(DI*4), Z11
+	VMULPS       Z1, Z11, Z11
+	VFNMADD231PS Z7, Z8, Z11
+	VMOVUPS      Z9, (DX)(DI*4)
+	VMOVUPS      Z10, (BX)(DI*4)
+	VMOVUPS      Z11, (AX)(DI*4)
+	ADDQ         $0x10, DI
+	SUBQ         $0x10, SI
+	JMP          loop273
+
+next274:
+	TESTQ        SI, SI
+	JZ           end272
+	MOVL         $0xffffffff, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVUPS.Z    (CX)(DI*4), K1, Z8
+	VMULPS       Z0, Z8, Z8
+	VMOVUPS.Z    (DX)(DI*4), K1, Z0
+	VSUBPS       Z0, Z8, Z9
+	VFMADD231PS  Z2, Z9, Z0
+	VMOVUPS.Z    (BX)(DI*4), K1, Z2
+	VMULPS       Z3, Z2, Z2
+	VMULPS       Z4, Z8, Z3
+	VFMADD231PS  Z3, Z8, Z2
+	VSQRTPS      Z2, Z3
+	VFMADD213PS  Z6, Z5, Z3
+	VDIVPS       Z3, Z0, Z3
+	VMOVUPS.Z    (AX)(DI*4), K1, Z4
+	VMULPS       Z1, Z4, Z4
+	VFNMADD231PS Z7, Z3, Z4
+	VMOVUPS      Z0, K1, (DX)(DI*4)
+	VMOVUPS      Z2, K1, (BX)(DI*4)
+	VMOVUPS      Z4, K1, (AX)(DI*4)
+
+end272:
 	VZEROUPPER
 	RET

@@ -68,15 +68,32 @@ func expSumGeneric(x []float32, top float32) float32 {
 	return sum
 }
 
-func softmaxGeneric(dst, x []float32) {
-	top := maxGeneric(x)
-	sum := float32(0)
-	for i, v := range x {
-		e := exp32(v - top)
-		dst[i] = e
-		sum += e
+func softmaxRowsGeneric(x []float32, stride, rows, n, grow int) (top, total float32) {
+	for i := range rows {
+		row := x[i*stride : i*stride+n+i*grow]
+		top, total = maxGeneric(row), 0
+		for j, v := range row {
+			e := exp32(v - top)
+			row[j] = e
+			total += e
+		}
+		scaleGeneric(row, 1/total)
 	}
-	scaleGeneric(dst, 1/sum)
+	return top, total
+}
+
+func softmaxBackwardRowsGeneric(d, p []float32, stride, rows, n, grow int) {
+	for i := range rows {
+		from, to := i*stride, i*stride+n+i*grow
+		d, p := d[from:to], p[from:to]
+		mean := float32(0)
+		for j, v := range p {
+			mean += float32(v * d[j])
+		}
+		for j, v := range p {
+			d[j] = v * (d[j] - mean)
+		}
+	}
 }
 
 // clamped returns x within [-geluClamp, geluClamp]; NaN stays.

@@ -90,10 +90,6 @@ func (a *Attention) vectors(table []float32, pos, h int) (q, k []float32) {
 
 func (a *Attention) scale() float32 { return float32(1 / math.Sqrt(float64(a.HeadWidth))) }
 
-// queryBlock is how many queries of a head are handled at once. A block sees only the keys up to its last query, so long
-// sequences waste little on the masked half of the pattern.
-const queryBlock = 48
-
 // Attention returns causal self-attention within each sequence of r: [rows,width] from queries, keys and values side by
 // side in qkv [rows,3*width], which is finished in place (see [Attention.Place]). pos is the table of learned vectors or
 // None. A query all of whose keys are masked gives zeros.
@@ -140,20 +136,21 @@ func (t *Tape) attend(a *Attention, qkv, z, p []float32, n, h, seq int, masks []
 	hw, width := a.HeadWidth, a.Heads*a.HeadWidth
 	ld := 3 * width
 	q, k, v := qkv[h*hw:], qkv[width+h*hw:], qkv[2*width+h*hw:]
-	for lo := 0; lo < n; lo += queryBlock {
-		hi := min(lo+queryBlock, n)
-		kernel.Gemm(false, true, hi-lo, hi, hw, q[lo*ld:], ld, k, ld, p[lo*n:], n, false, &t.ws)
-		for i := lo; i < hi; i++ {
+	kernel.CausalScores(n, hw, q, ld, k, ld, p, &t.ws)
+	if len(masks) > 0 && int(masks[0].Seq) == seq {
+		for i := range n {
 			row := p[i*n : i*n+i+1]
-			if len(masks) > 0 && int(masks[0].Seq) == seq && maskRow(row, i, seq, masks) {
+			if maskRow(row, i, seq, masks) {
 				clear(row)
 			} else {
 				kernel.Softmax(row, row)
 			}
 			clear(p[i*n+i+1 : (i+1)*n])
 		}
-		kernel.Gemm(false, false, hi-lo, hw, hi, p[lo*n:], n, v, ld, z[lo*width+h*hw:], width, false, &t.ws)
+	} else {
+		kernel.CausalSoftmax(p, n)
 	}
+	kernel.CausalMix(n, hw, p, v, ld, z[h*hw:], width, false)
 }
 
 // maskRow puts -Inf at the keys that query i must not see and says whether none is left.
@@ -196,7 +193,7 @@ func (t *Tape) Patterns(visit func(seq int, pattern []float32)) {
 func (t *Tape) attentionBackward(rec *record) {
 	a, r := rec.attn, rec.ragged
 	width := a.Heads * a.HeadWidth
-	dqkv := t.zeroedGrad(rec.x)
+	dqkv, holds := t.grad(rec.x)
 	qkv, dz := t.nodes[rec.x].x, t.nodes[rec.y].d
 	var dtable []float32
 	if rec.pos != None {
@@ -206,7 +203,7 @@ func (t *Tape) attentionBackward(rec *record) {
 	for s := range r.Seqs() {
 		longest = max(longest, int(r.Starts[s+1]-r.Starts[s]))
 	}
-	dp := t.scratch(min(queryBlock, longest) * longest)
+	dp := t.scratch(longest * longest)
 	rest := rec.aux
 	for s := range r.Seqs() {
 		first, n := int(r.Starts[s]), int(r.Starts[s+1]-r.Starts[s])
@@ -214,7 +211,7 @@ func (t *Tape) attentionBackward(rec *record) {
 			continue
 		}
 		for h := range a.Heads {
-			t.attendBackward(a, qkv[first*3*width:], dqkv[first*3*width:], dz[first*width:], rest[:n*n], dp, n, h)
+			t.attendBackward(a, qkv[first*3*width:], dqkv[first*3*width:], dz[first*width:], rest[:n*n], dp, n, h, holds)
 			rest = rest[n*n:]
 		}
 		for i := range n {
@@ -224,32 +221,17 @@ func (t *Tape) attentionBackward(rec *record) {
 	t.release(dp)
 }
 
-// attendBackward adds to the gradients of the placed queries, keys and values of head h for one sequence.
-func (t *Tape) attendBackward(a *Attention, qkv, dqkv, dz, p, dp []float32, n, h int) {
+// attendBackward sets the gradients of the placed queries, keys and values of head h for one sequence, or adds to them if they
+// hold something.
+func (t *Tape) attendBackward(a *Attention, qkv, dqkv, dz, p, dp []float32, n, h int, holds bool) {
 	hw, width := a.HeadWidth, a.Heads*a.HeadWidth
 	ld := 3 * width
 	q, k, v := qkv[h*hw:], qkv[width+h*hw:], qkv[2*width+h*hw:]
 	dq, dk, dv := dqkv[h*hw:], dqkv[width+h*hw:], dqkv[2*width+h*hw:]
-	for lo := 0; lo < n; lo += queryBlock {
-		hi := min(lo+queryBlock, n)
-		dzb := dz[lo*width+h*hw:]
-		kernel.Gemm(true, false, hi, hw, hi-lo, p[lo*n:], n, dzb, width, dv, ld, true, &t.ws)
-		kernel.Gemm(false, true, hi-lo, hi, hw, dzb, width, v, ld, dp, hi, false, &t.ws)
-		for i := lo; i < hi; i++ {
-			row := dp[(i-lo)*hi : (i-lo+1)*hi]
-			softmaxBackward(row[:i+1], p[i*n:i*n+i+1])
-			clear(row[i+1:])
-		}
-		kernel.Gemm(false, false, hi-lo, hw, hi, dp, hi, k, ld, dq[lo*ld:], ld, true, &t.ws)
-		kernel.Gemm(true, false, hi, hw, hi-lo, dp, hi, q[lo*ld:], ld, dk, ld, true, &t.ws)
-	}
-}
-
-// softmaxBackward turns d, the gradient of a row of probabilities p, into that of the scores.
-func softmaxBackward(d, p []float32) {
-	mean := kernel.Dot(d, p)
-	d = d[:len(p)]
-	for j, pj := range p {
-		d[j] = pj * (d[j] - mean)
-	}
+	dz = dz[h*hw:]
+	kernel.CausalMixTransposed(n, hw, p, dz, width, dv, ld, holds)
+	kernel.CausalScores(n, hw, dz, width, v, ld, dp, &t.ws)
+	kernel.CausalSoftmaxBackward(dp, p, n)
+	kernel.CausalMix(n, hw, dp, k, ld, dq, ld, holds)
+	kernel.CausalMixTransposed(n, hw, dp, q, ld, dk, ld, holds)
 }

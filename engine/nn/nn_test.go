@@ -37,13 +37,13 @@ var ragged = Ragged{
 	},
 }
 
-// long is one sequence of more than one block of queries.
+// long is one sequence, of more queries than kernels handle at once if rows is 43.
 func long(rows int) *Ragged {
 	return &Ragged{Tokens: make([]int32, rows), Starts: []int32{0, int32(rows)}}
 }
 
 func graphs() []graph {
-	some, blocks := []int32{4, 0, 3}, 2*queryBlock+3
+	some, blocks := []int32{4, 0, 3}, 43
 	long, all := long(blocks), iota32(blocks)
 	spread := NewAttention(4, blocks, []Position{Rotary, NoPosition})
 	attention := func(name string, positions ...Position) graph {

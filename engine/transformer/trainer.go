@@ -22,8 +22,8 @@ type crossEntropy struct{ scale float32 }
 
 func (c crossEntropy) Row(_ int, _, _ int, target int32, weight float32, logits []float32) float64 {
 	scale := c.scale * weight
-	surprise := kernel.LogSumExp(logits) - logits[target]
-	kernel.Softmax(logits, logits)
+	logit := logits[target]
+	surprise := kernel.Softmax(logits, logits) - logit
 	kernel.Scale(logits, scale)
 	logits[target] -= scale
 	return float64(scale) * float64(surprise)

@@ -57,8 +57,7 @@ func (l *surrogate) Row(shardIndex, seq, pos int, target int32, weight float32, 
 		s.probs = make([]float32, len(logits))
 	}
 	probs := s.probs
-	kernel.Softmax(probs, logits)
-	lse := kernel.LogSumExp(logits)
+	lse := kernel.Softmax(probs, logits)
 	logp := float64(logits[target] - lse)
 	entropy := float64(lse - kernel.Dot(probs, logits))
 	s.entropy += entropy
@@ -104,10 +103,10 @@ func (l *surrogate) objective(s *shard, logp, old, adv float64) (value, slope fl
 
 // page is the cross-entropy of a token of a pretraining page.
 func (l *surrogate) page(s *shard, target int32, weight float32, logits []float32) float64 {
-	surprise := float64(kernel.LogSumExp(logits) - logits[target])
+	logit := logits[target]
+	surprise := float64(kernel.Softmax(logits, logits) - logit)
 	s.pages += float64(weight) * surprise
 	scale := l.pageScale * weight
-	kernel.Softmax(logits, logits)
 	kernel.Scale(logits, scale)
 	logits[target] -= scale
 	return float64(scale) * surprise

@@ -31,7 +31,9 @@ func main() {
 		rowByRows()
 		rowByColumns()
 	case "rows":
-		rows()
+		for _, t := range []target{avx2, avx512} {
+			rows(t)
+		}
 	default:
 		log.Fatal("asm: -part must be gemm or rows")
 	}
@@ -47,14 +49,14 @@ func function(name, signature, doc string) {
 
 var constants = map[uint32]Mem{}
 
-// splat returns a vector of eight times f in read-only memory.
+// splat returns a vector full of f in read-only memory.
 func splat(f float32) Mem {
 	bits := math.Float32bits(f)
 	if m, ok := constants[bits]; ok {
 		return m
 	}
 	m := GLOBL("splat"+hex(bits)+*part, RODATA|NOPTR)
-	for i := range 8 {
+	for i := range 16 {
 		DATA(4*i, U32(bits))
 	}
 	constants[bits] = m

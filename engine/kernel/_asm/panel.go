@@ -68,6 +68,31 @@ func (m mask) store(v reg.VecVirtual, to Mem) {
 	}
 }
 
+// storeAll is store for masks that may have all lanes.
+func (m mask) storeAll(v reg.VecVirtual, to Mem) {
+	if m.wide {
+		m.store(v, to)
+		return
+	}
+	partial, end := label("partial"), label("whole")
+	CMPQ(m.rest(), Imm(uint64(m.lanes)))
+	JNE(LabelRef(partial))
+	VMOVUPS(v, to)
+	JMP(LabelRef(end))
+	Label(partial)
+	m.store(v, to)
+	Label(end)
+}
+
+// only puts zeros into the lanes that are not used.
+func (m mask) only(v reg.VecVirtual) {
+	if m.wide {
+		VMOVAPS_Z(v, m.reg, v)
+	} else {
+		VANDPS(v, m.reg, v)
+	}
+}
+
 // columns says how a tile is held: in whole vectors, and perhaps a last one that is partly used.
 type columns struct {
 	name    string

@@ -1,17 +1,19 @@
 package main
 
 import (
-	"math"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-func rows() {
+func rows(t target) {
+	isa = t
 	maximum()
 	expSum()
-	softmax()
+	softmaxRows()
+	softmaxBackwardRows()
+	attendScores()
+	attendValues()
 	gelu()
 	geluBackward()
 	layerNorm()
@@ -26,29 +28,25 @@ func rows() {
 
 // top returns the maximum of n elements in all lanes; a NaN may or may not win.
 func top(x, n reg.GPVirtual) reg.VecVirtual {
-	lowest := constant(float32(math.Inf(-1)))
-	best := YMM()
+	lowest := constant(negInf)
+	best := isa.vector()
 	VMOVAPS(lowest, best)
 	each(n, 1, func(w *vectors) {
-		v := w.load(x)
-		if w.tail {
-			VBLENDVPS(w.mask, v, lowest, v)
-		}
-		VMAXPS(v, best, best)
+		VMAXPS(w.orElse(x, lowest), best, best)
 	})
 	fold(best, most)
 	return best
 }
 
 func maximum() {
-	function("maxAVX2", "func(x []float32) float32", "maxAVX2 returns the largest element; a NaN may or may not win.")
+	function("max"+isa.name, "func(x []float32) float32", "max"+isa.name+" returns the largest element; a NaN may or may not win.")
 	best := top(base("x"), length("x"))
 	give(best, ReturnIndex(0))
 	leave()
 }
 
 func expSum() {
-	function("expSumAVX2", "func(x []float32, top float32) float32", "expSumAVX2 returns the sum of exp(x[i]-top), where no x[i] exceeds top.")
+	function("expSum"+isa.name, "func(x []float32, top float32) float32", "expSum"+isa.name+" returns the sum of exp(x[i]-top), where no x[i] exceeds top.")
 	x, n, best, total := base("x"), length("x"), spread("top"), zero()
 	each(n, 3, func(w *vectors) { exponentials(w, x, best, total) })
 	fold(total, sum)
@@ -70,22 +68,6 @@ func exponentials(w *vectors, x reg.GPVirtual, best, total reg.VecVirtual) group
 	return g
 }
 
-func softmax() {
-	function("softmaxAVX2", "func(dst, x []float32)", "softmaxAVX2 is Softmax.")
-	dst, x, n := base("dst"), base("x"), length("x")
-	best, total := top(x, n), zero()
-	each(n, 3, func(w *vectors) { w.store(dst, exponentials(w, x, best, total)...) })
-	fold(total, sum)
-	share := constant(1)
-	VDIVPS(total, share, share)
-	each(n, 1, func(w *vectors) {
-		v := w.load(dst)
-		VMULPS(share, v, v)
-		w.store(dst, v)
-	})
-	leave()
-}
-
 const (
 	geluA     = 1.5957691216057308
 	geluB     = 0.071354816272600246
@@ -93,7 +75,7 @@ const (
 )
 
 func gelu() {
-	function("geluAVX2", "func(dst, x []float32)", "geluAVX2 is GELU.")
+	function("gelu"+isa.name, "func(dst, x []float32)", "gelu"+isa.name+" is GELU.")
 	dst, x, n := base("dst"), base("x"), length("x")
 	each(n, 3, func(w *vectors) {
 		g, u := w.all(x), w.group()
@@ -103,7 +85,7 @@ func gelu() {
 			VMINPS(v, high, u[j])
 		}
 		for _, u := range u {
-			square, slope := YMM(), constant(-geluA)
+			square, slope := isa.vector(), constant(-geluA)
 			VMULPS(u, u, square)
 			VFNMADD231PS(splat(geluB), square, slope)
 			VMULPS(slope, u, u)
@@ -119,7 +101,7 @@ func gelu() {
 }
 
 func geluBackward() {
-	function("geluBackwardAVX2", "func(dx, x, dy []float32)", "geluBackwardAVX2 is GELUBackward.")
+	function("geluBackward"+isa.name, "func(dx, x, dy []float32)", "geluBackward"+isa.name+" is GELUBackward.")
 	dx, x, dy, n := base("dx"), base("x"), base("dy"), length("x")
 	each(n, 2, func(w *vectors) {
 		g, e, slope := w.all(x), w.group(), w.group()
@@ -129,7 +111,7 @@ func geluBackward() {
 			VMINPS(v, high, v)
 		}
 		for j, v := range g {
-			square := YMM()
+			square := isa.vector()
 			VMOVUPS(splat(-geluA), e[j])
 			VMOVUPS(splat(geluA), slope[j])
 			VMULPS(v, v, square)
@@ -159,7 +141,7 @@ func geluBackward() {
 
 // count returns n as a float in all lanes.
 func count(n reg.GPVirtual) reg.VecVirtual {
-	v := YMM()
+	v := isa.vector()
 	VXORPS(v, v, v)
 	VCVTSI2SSQ(n, v.AsX(), v.AsX())
 	VBROADCASTSS(v.AsX(), v)
@@ -167,7 +149,7 @@ func count(n reg.GPVirtual) reg.VecVirtual {
 }
 
 func layerNorm() {
-	function("layerNormAVX2", "func(dst, x, gain, bias []float32, eps float32) (mean, rstd float32)", "layerNormAVX2 is LayerNorm.")
+	function("layerNorm"+isa.name, "func(dst, x, gain, bias []float32, eps float32) (mean, rstd float32)", "layerNorm"+isa.name+" is LayerNorm.")
 	dst, x, n := base("dst"), base("x"), length("x")
 	gain, bias := base("gain"), base("bias")
 	size, mean := count(n), zero()
@@ -201,7 +183,7 @@ func layerNorm() {
 }
 
 func layerNormBackward() {
-	function("layerNormBackwardAVX2", "func(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32)", "layerNormBackwardAVX2 is LayerNormBackward.")
+	function("layerNormBackward"+isa.name, "func(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32)", "layerNormBackward"+isa.name+" is LayerNormBackward.")
 	dx, dgain, dbias := base("dx"), base("dgain"), base("dbias")
 	dy, x, gain, n := base("dy"), base("x"), base("gain"), length("x")
 	mean, rstd := spread("mean"), spread("rstd")
@@ -244,7 +226,7 @@ func layerNormBackward() {
 }
 
 func add() {
-	function("addAVX2", "func(dst, x []float32)", "addAVX2 is Add.")
+	function("add"+isa.name, "func(dst, x []float32)", "add"+isa.name+" is Add.")
 	dst, x, n := base("dst"), base("x"), length("x")
 	each(n, 1, func(w *vectors) {
 		v := w.load(x)
@@ -255,7 +237,7 @@ func add() {
 }
 
 func axpy() {
-	function("axpyAVX2", "func(dst []float32, alpha float32, x []float32)", "axpyAVX2 is Axpy.")
+	function("axpy"+isa.name, "func(dst []float32, alpha float32, x []float32)", "axpy"+isa.name+" is Axpy.")
 	dst, alpha, x, n := base("dst"), spread("alpha"), base("x"), length("x")
 	each(n, 1, func(w *vectors) {
 		v := w.load(dst)
@@ -266,7 +248,7 @@ func axpy() {
 }
 
 func scale() {
-	function("scaleAVX2", "func(x []float32, alpha float32)", "scaleAVX2 is Scale.")
+	function("scale"+isa.name, "func(x []float32, alpha float32)", "scale"+isa.name+" is Scale.")
 	x, n, alpha := base("x"), length("x"), spread("alpha")
 	each(n, 1, func(w *vectors) {
 		v := w.load(x)
@@ -306,13 +288,13 @@ func zeros(n int) []reg.VecVirtual {
 }
 
 func dot() {
-	function("dotAVX2", "func(x, y []float32) float32", "dotAVX2 is Dot.")
+	function("dot"+isa.name, "func(x, y []float32) float32", "dot"+isa.name+" is Dot.")
 	x, y, n := base("x"), base("y"), length("x")
 	s := zeros(4)
-	left := four(n, 8, []reg.GPVirtual{x, y}, func(j int) {
-		v := YMM()
-		VMOVUPS(Mem{Base: x, Disp: 32 * j}, v)
-		VFMADD231PS(Mem{Base: y, Disp: 32 * j}, v, s[j])
+	left := four(n, isa.lanes, []reg.GPVirtual{x, y}, func(j int) {
+		v := isa.vector()
+		VMOVUPS(Mem{Base: x, Disp: 4 * isa.lanes * j}, v)
+		VFMADD231PS(Mem{Base: y, Disp: 4 * isa.lanes * j}, v, s[j])
 	})
 	each(left, 1, func(w *vectors) {
 		v := w.load(x)
@@ -327,28 +309,41 @@ func dot() {
 }
 
 func sumSquares() {
-	function("sumSquaresAVX2", "func(x []float32) float64", "sumSquaresAVX2 is SumSquares.")
+	function("sumSquares"+isa.name, "func(x []float32) float64", "sumSquares"+isa.name+" is SumSquares.")
 	x, n := base("x"), length("x")
 	s := zeros(4)
-	left := four(n, 4, []reg.GPVirtual{x}, func(j int) {
-		v := YMM()
-		VCVTPS2PD(Mem{Base: x, Disp: 16 * j}, v)
+	half := isa.lanes / 2
+	left := four(n, half, []reg.GPVirtual{x}, func(j int) {
+		v := isa.vector()
+		VCVTPS2PD(Mem{Base: x, Disp: 4 * half * j}, v)
 		VFMADD231PD(v, v, s[j])
 	})
 	each(left, 1, func(w *vectors) {
 		v := w.load(x)
-		low, high := YMM(), YMM()
-		VEXTRACTF128(Imm(1), v, high.AsX())
-		VCVTPS2PD(v.AsX(), low)
-		VCVTPS2PD(high.AsX(), high)
+		low, high := isa.vector(), isa.vector()
+		if isa.wide {
+			VEXTRACTF64X4(Imm(1), v, high.AsY())
+			VCVTPS2PD(v.AsY(), low)
+			VCVTPS2PD(high.AsY(), high)
+		} else {
+			VEXTRACTF128(Imm(1), v, high.AsX())
+			VCVTPS2PD(v.AsX(), low)
+			VCVTPS2PD(high.AsX(), high)
+		}
 		VFMADD231PD(low, low, s[0])
 		VFMADD231PD(high, high, s[1])
 	})
 	VADDPD(s[1], s[0], s[0])
 	VADDPD(s[3], s[2], s[2])
 	VADDPD(s[2], s[0], s[0])
-	t := YMM()
-	VPERM2F128(Imm(1), s[0], s[0], t)
+	t := isa.vector()
+	if isa.wide {
+		VSHUFF64X2(U8(0x4e), s[0], s[0], t)
+		VADDPD(t, s[0], s[0])
+		VSHUFF64X2(U8(0xb1), s[0], s[0], t)
+	} else {
+		VPERM2F128(Imm(1), s[0], s[0], t)
+	}
 	VADDPD(t, s[0], s[0])
 	VPERMILPD(Imm(1), s[0].AsX(), t.AsX())
 	VADDSD(t.AsX(), s[0].AsX(), s[0].AsX())
@@ -357,12 +352,12 @@ func sumSquares() {
 }
 
 func adamW() {
-	function("adamWAVX2", "func(p, g, m, v []float32, s *[8]float32)", "adamWAVX2 is AdamW; s holds the scalars in the order of their constants.")
+	function("adamW"+isa.name, "func(p, g, m, v []float32, s *[8]float32)", "adamW"+isa.name+" is AdamW; s holds the scalars in the order of their constants.")
 	p, g, m, v, n := base("p"), base("g"), base("m"), base("v"), length("p")
 	s := Load(Param("s"), GP64()).(reg.GPVirtual)
 	var scalars []reg.VecVirtual
 	for i := range 8 {
-		x := YMM()
+		x := isa.vector()
 		VBROADCASTSS(Mem{Base: s, Disp: 4 * i}, x)
 		scalars = append(scalars, x)
 	}
@@ -370,14 +365,14 @@ func adamW() {
 	each(n, 1, func(w *vectors) {
 		grad := w.load(g)
 		VMULPS(gradScale, grad, grad)
-		m1, difference := w.load(m), YMM()
+		m1, difference := w.load(m), isa.vector()
 		VSUBPS(m1, grad, difference)
 		VFMADD231PS(mix1, difference, m1)
-		v1, share := w.load(v), YMM()
+		v1, share := w.load(v), isa.vector()
 		VMULPS(beta2, v1, v1)
 		VMULPS(mix2, grad, share)
 		VFMADD231PS(share, grad, v1)
-		bottom, step := YMM(), YMM()
+		bottom, step := isa.vector(), isa.vector()
 		VSQRTPS(v1, bottom)
 		VFMADD213PS(eps, root, bottom)
 		VDIVPS(bottom, m1, step)

@@ -11,6 +11,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
+// isa is what the row kernels are being written for.
+var isa target
+
 // group is one vector or several that are worked on side by side, because the processor's scheduler is too small to
 // overlap long computations of successive rounds by itself.
 type group []reg.VecVirtual
@@ -20,11 +23,11 @@ type vectors struct {
 	wide int           // vectors in this round
 	n    reg.GPVirtual // elements that remain
 	i    reg.GPVirtual // elements done; index of all operands
-	mask reg.VecVirtual
+	mask mask
 	tail bool // less than a vector, under the mask
 }
 
-// each writes the walk: rounds of wide vectors, then of one, then the one to seven elements that are left. body is
+// each writes the walk: rounds of wide vectors, then of one, then the few elements that are left. body is
 // written once for each of these.
 func each(n reg.GPVirtual, wide int, body func(w *vectors)) {
 	tail, end := label("tail"), label("end")
@@ -34,11 +37,11 @@ func each(n reg.GPVirtual, wide int, body func(w *vectors)) {
 	rounds := func(wide int) {
 		loop, next := label("loop"), label("next")
 		Label(loop)
-		CMPQ(left, Imm(uint64(8*wide)))
+		CMPQ(left, Imm(uint64(isa.lanes*wide)))
 		JLT(LabelRef(next))
 		body(&vectors{wide: wide, n: left, i: i})
-		ADDQ(Imm(uint64(8*wide)), i)
-		SUBQ(Imm(uint64(8*wide)), left)
+		ADDQ(Imm(uint64(isa.lanes*wide)), i)
+		SUBQ(Imm(uint64(isa.lanes*wide)), left)
 		JMP(LabelRef(loop))
 		Label(next)
 	}
@@ -49,19 +52,19 @@ func each(n reg.GPVirtual, wide int, body func(w *vectors)) {
 	Label(tail)
 	TESTQ(left, left)
 	JZ(LabelRef(end))
-	body(&vectors{wide: 1, n: left, i: i, mask: tailMask(left), tail: true})
+	body(&vectors{wide: 1, n: left, i: i, mask: isa.mask(func() reg.GPVirtual { return left }), tail: true})
 	Label(end)
 }
 
 func (w *vectors) at(base reg.GPVirtual, j int) Mem {
-	return Mem{Base: base, Index: w.i, Scale: 4, Disp: 32 * j}
+	return Mem{Base: base, Index: w.i, Scale: 4, Disp: 4 * isa.lanes * j}
 }
 
 // group returns registers for the vectors of this round.
 func (w *vectors) group() group {
 	g := make(group, w.wide)
 	for j := range g {
-		g[j] = YMM()
+		g[j] = isa.vector()
 	}
 	return g
 }
@@ -71,12 +74,27 @@ func (w *vectors) all(base reg.GPVirtual) group {
 	g := w.group()
 	for j, v := range g {
 		if w.tail {
-			VMASKMOVPS(w.at(base, j), w.mask, v)
+			w.mask.load(w.at(base, j), v)
 		} else {
 			VMOVUPS(w.at(base, j), v)
 		}
 	}
 	return g
+}
+
+// orElse is load with another vector's lanes beyond the last element.
+func (w *vectors) orElse(base reg.GPVirtual, other reg.VecVirtual) reg.VecVirtual {
+	if !w.tail || !isa.wide {
+		v := w.load(base)
+		if w.tail {
+			VBLENDVPS(w.mask.reg, v, other, v)
+		}
+		return v
+	}
+	v := isa.vector()
+	VMOVAPS(other, v)
+	VMOVUPS(w.at(base, 0), w.mask.reg, v)
+	return v
 }
 
 // load is all for rounds of one vector.
@@ -86,7 +104,7 @@ func (w *vectors) load(base reg.GPVirtual) reg.VecVirtual { return w.all(base)[0
 func (w *vectors) store(base reg.GPVirtual, g ...reg.VecVirtual) {
 	for j, v := range g {
 		if w.tail {
-			storePartial(v, w.at(base, j), w.n)
+			w.mask.store(v, w.at(base, j))
 		} else {
 			VMOVUPS(v, w.at(base, j))
 		}
@@ -97,7 +115,7 @@ func (w *vectors) store(base reg.GPVirtual, g ...reg.VecVirtual) {
 func (w *vectors) only(g ...reg.VecVirtual) {
 	for _, v := range g {
 		if w.tail {
-			VANDPS(v, w.mask, v)
+			w.mask.only(v)
 		}
 	}
 }
@@ -113,7 +131,7 @@ func spread(name string) reg.VecVirtual {
 	if err != nil {
 		log.Fatal("asm: ", err)
 	}
-	v := YMM()
+	v := isa.vector()
 	VBROADCASTSS(scalar.Addr, v)
 	return v
 }
@@ -133,22 +151,29 @@ func give(v reg.VecVirtual, result gotypes.Component) {
 }
 
 func constant(f float32) reg.VecVirtual {
-	v := YMM()
+	v := isa.vector()
 	VMOVUPS(splat(f), v)
 	return v
 }
 
 func zero() reg.VecVirtual {
-	v := YMM()
+	v := isa.vector()
 	VXORPS(v, v, v)
 	return v
 }
 
-// fold combines the eight lanes of v in a fixed order and leaves the result in all lanes.
+// fold combines the lanes of v in a fixed order and leaves the result in all lanes.
 func fold(v reg.VecVirtual, op func(a, b, dst Op)) {
-	t := YMM()
-	VPERM2F128(Imm(1), v, v, t)
-	op(t, v, v)
+	t := isa.vector()
+	if isa.wide {
+		VSHUFF32X4(U8(0x4e), v, v, t)
+		op(t, v, v)
+		VSHUFF32X4(U8(0xb1), v, v, t)
+		op(t, v, v)
+	} else {
+		VPERM2F128(Imm(1), v, v, t)
+		op(t, v, v)
+	}
 	VPERMILPS(U8(0x4e), v, t)
 	op(t, v, v)
 	VPERMILPS(U8(0xb1), v, t)
@@ -173,7 +198,7 @@ func exp(x group, bounded bool) {
 		VFMADD231PS(splat(math.Log2E), x, shifted[j])
 	}
 	for j, x := range x {
-		n := YMM()
+		n := isa.vector()
 		VSUBPS(splat(12582912+127), shifted[j], n)
 		VFNMADD231PS(splat(0.693359375), n, x)
 		VFNMADD231PS(splat(-2.12194440e-4), n, x)
@@ -188,7 +213,7 @@ func exp(x group, bounded bool) {
 		}
 	}
 	for j, x := range x {
-		square[j] = YMM()
+		square[j] = isa.vector()
 		VMULPS(x, x, square[j])
 		VFMADD213PS(x, square[j], p[j])
 	}
@@ -197,3 +222,5 @@ func exp(x group, bounded bool) {
 		VMULPS(shifted[j], p[j], x)
 	}
 }
+
+var negInf = float32(math.Inf(-1))
