@@ -101,7 +101,7 @@ func (p *benchProgress) end() {
 
 // printSpeed writes the tables that people read.
 func printSpeed(out io.Writer, r *speed.Report) {
-	fmt.Fprintf(out, "%s, %s, kernels %s: at most %.0f GFLOP/s in fused multiply-adds on registers\n", r.CPU, count(r.Threads, "thread"), r.Kernel, r.PeakGFLOPS)
+	fmt.Fprintf(out, "%s\n%s, kernels %s: at most %.0f GFLOP/s in multiply-adds on registers\n", r.CPU, count(r.Threads, "thread"), r.Kernel, r.PeakGFLOPS)
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	table := func(rows int, head string) bool {
 		if rows > 0 {

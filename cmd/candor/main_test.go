@@ -12,6 +12,7 @@ import (
 
 	"candor/engine/kernel"
 	"candor/study/experiment"
+	"candor/train/speed"
 )
 
 // TestMain lets scripts and tests call this very program as "candor".
@@ -83,7 +84,7 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 // TestHelpExamples reads every example of every command as the shell would and parses it: an example that is shown must
 // be one that can be typed.
 func TestHelpExamples(t *testing.T) {
-	commands := map[string]interface{ Help() string }{"lab run": labRunCmd{}, "report": reportCmd{}, "chat": chatCmd{}}
+	commands := map[string]interface{ Help() string }{"lab run": labRunCmd{}, "report": reportCmd{}, "bench": benchCmd{}, "chat": chatCmd{}}
 	for name, command := range commands {
 		found := 0
 		for _, line := range strings.Split(command.Help(), "\n") {
@@ -97,7 +98,7 @@ func TestHelpExamples(t *testing.T) {
 			}
 			var c cli
 			parser, err := kong.New(&c, kong.Name("candor"), kong.Exit(func(int) { t.Errorf("%s: %q shows help", name, example) }),
-				kong.Vars{"studies": strings.Join(experiment.Builtin(), ", "), "version": "", "kernels": strings.Join(kernel.Available(), ", ")})
+				kong.Vars{"studies": strings.Join(experiment.Builtin(), ", "), "version": "", "kernels": strings.Join(kernel.Available(), ", "), "parts": strings.Join(speed.Parts, ", ")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +119,9 @@ func TestHelpExamples(t *testing.T) {
 
 var shellWord = regexp.MustCompile(`"[^"]*"|\S+`)
 
+// shellWords returns the words that the shell hands on: what comes after > is its own.
 func shellWords(line string) []string {
+	line, _, _ = strings.Cut(line, " > ")
 	words := shellWord.FindAllString(line, -1)
 	for i, w := range words {
 		words[i] = strings.Trim(w, `"`)

@@ -9,6 +9,7 @@ import (
 	"candor/engine/decode"
 	"candor/engine/kernel"
 	"candor/engine/optim"
+	"candor/engine/tensor"
 	"candor/engine/transformer"
 	"candor/internal/rng"
 	"candor/train"
@@ -57,7 +58,7 @@ func products() []product {
 	return list
 }
 
-func (m *meter) product(p product, r *Report) error {
+func (m *meter) product(ctx context.Context, p product, r *Report) error {
 	type operands struct {
 		a, b, c []float32
 		ws      kernel.Workspace
@@ -90,7 +91,10 @@ func (m *meter) product(p product, r *Report) error {
 		}
 	}
 	all := flops * float64(repeat*m.Threads)
-	perSecond, share := m.rate(all, func() { m.pool.Run(m.Threads, f) })
+	perSecond, share, err := m.rate(ctx, all, func() error { m.pool.Run(m.Threads, f); return nil })
+	if err != nil {
+		return err
+	}
 	r.Kernels = append(r.Kernels, Kernel{M: p.m, N: p.n, K: p.k, Trans: p.trans(), GFLOPS: perSecond * all / 1e9, Share: share})
 	return nil
 }
@@ -104,12 +108,19 @@ func randomTokens(src *rng.Source, n int) []int32 {
 	return x
 }
 
-func (m *meter) train(mo model, r *Report) error {
+// work is a step that is measured, how many tokens it trains on or samples, and how many operations that takes.
+type work struct {
+	step          func() error
+	tokens, flops float64
+}
+
+// training is one update of a new model.
+func training(mo model, pool *tensor.Pool) (work, error) {
 	made := mo.new()
-	trainer := transformer.NewTrainer(made, m.pool)
+	trainer := transformer.NewTrainer(made, pool)
 	opt, err := optim.New(optim.Default(1e-3), math.MaxInt32, len(made.Flat()), made.Decayed())
 	if err != nil {
-		return err
+		return work{}, err
 	}
 	src := rng.New(2)
 	batch := make([]transformer.Sequence, trainBatch)
@@ -121,81 +132,104 @@ func (m *meter) train(mo model, r *Report) error {
 		batch[i] = transformer.Sequence{Tokens: randomTokens(&src, trainLength+1), Weight: weight}
 	}
 	loss := transformer.CrossEntropy(1. / (trainBatch * trainLength))
-	step := func() {
-		if _, e := trainer.Gradient(batch, loss); e != nil {
-			err = e
+	step := func() error {
+		if _, err := trainer.Gradient(batch, loss); err != nil {
+			return err
 		}
 		opt.Step(made.Flat(), trainer.Grad)
+		return nil
 	}
 	const tokens = trainBatch * trainLength
-	perSecond, share := m.rate(tokens*3*mo.forwardFlops((trainLength+1)/2.), step)
-	if err != nil {
-		return err
-	}
-	r.Train = append(r.Train, Train{mo.name, perSecond * tokens, share, allocs(step)})
-	return nil
+	return work{step, tokens, tokens * 3 * mo.forwardFlops((trainLength+1)/2.)}, nil
 }
 
-func (m *meter) sample(ctx context.Context, mo model, r *Report) error {
-	sampler := decode.NewSampler(mo.new(), m.pool)
+// sampling is one completion for each prompt.
+func sampling(ctx context.Context, mo model, pool *tensor.Pool) work {
+	sampler := decode.NewSampler(mo.new(), pool)
 	src := rng.New(3)
 	requests := make([]decode.Request, sequences)
 	for i := range requests {
 		requests[i] = decode.Request{Prompt: randomTokens(&src, prompt), MaxTokens: sampled, Temperature: 1, Seed: uint64(i)}
 	}
-	var err error
-	step := func() {
-		if _, e := sampler.Sample(ctx, requests); e != nil {
-			err = e
-		}
+	step := func() error {
+		_, err := sampler.Sample(ctx, requests)
+		return err
 	}
 	// The last token is sampled, but not read.
 	const read = prompt + sampled - 1
-	flops := sequences * read * mo.forwardFlops((read+1)/2.)
-	perSecond, share := m.rate(flops, step)
-	if err != nil {
-		return err
-	}
-	const tokens = sequences * sampled
-	r.Sample = append(r.Sample, Sample{mo.name, perSecond * tokens, share, allocs(step) / tokens})
-	return nil
+	return work{step, sequences * sampled, sequences * read * mo.forwardFlops((read+1)/2.)}
 }
 
-// grpo times the steps of a run that is ended when it has lasted long enough. The reward is the share of even tokens.
-func (m *meter) grpo(ctx context.Context, mo model, r *Report) error {
-	ctx, stop := context.WithCancel(ctx)
+// reinforce takes steps of reinforcement learning for as long as more, which is told after each how many there were, says
+// so. The reward is the share of even tokens. The error wraps ctx.Err() if ctx ends first.
+func reinforce(ctx context.Context, mo model, pool *tensor.Pool, more func(done int) bool) error {
+	running, stop := context.WithCancel(ctx)
 	defer stop()
 	cfg := grpo.Default()
 	cfg.Steps, cfg.Prompts, cfg.Group, cfg.MaxTokens = math.MaxInt32, grpoPrompts, grpoCompletion, sampled
 	cfg.Optim = optim.Default(1e-3)
 	cfg.Rewards = []grpo.Reward{{Name: "even", Weight: 1, Credit: grpo.Chain}}
 	in := grpo.Input{
-		Policy: endless(mo.new()), Pool: m.pool, Source: rng.New(4), End: end,
+		Policy: endless(mo.new()), Pool: pool, Source: rng.New(4), End: end,
 		Prompt:  func(src *rng.Source) grpo.Prompt { return grpo.Prompt{Tokens: randomTokens(src, prompt)} },
 		Rewards: map[string]grpo.RewardFunc{"even": even},
 	}
-	const warm = 2
+	hooks := grpo.Hooks{Hooks: train.Hooks{Progress: func(done, _ int) {
+		if !more(done) {
+			stop()
+		}
+	}}}
+	_, err := grpo.Run(running, cfg, in, hooks)
+	if ctx.Err() == nil && errors.Is(err, context.Canceled) {
+		return nil // stopped from within
+	}
+	return err
+}
+
+func (m *meter) train(ctx context.Context, mo model, r *Report) error {
+	w, err := training(mo, m.pool)
+	if err != nil {
+		return err
+	}
+	perSecond, share, allocs, err := m.tokens(ctx, w)
+	if err != nil {
+		return err
+	}
+	r.Train = append(r.Train, Train{mo.name, perSecond, share, allocs})
+	return nil
+}
+
+func (m *meter) sample(ctx context.Context, mo model, r *Report) error {
+	w := sampling(ctx, mo, m.pool)
+	perSecond, share, allocs, err := m.tokens(ctx, w)
+	if err != nil {
+		return err
+	}
+	r.Sample = append(r.Sample, Sample{mo.name, perSecond, share, allocs / w.tokens})
+	return nil
+}
+
+// grpo times the steps after the first few, until they have lasted long enough.
+func (m *meter) grpo(ctx context.Context, mo model, r *Report) error {
 	var times []float64
 	begin, last := m.Now(), m.Now()
-	hooks := grpo.Hooks{Hooks: train.Hooks{Progress: func(done, _ int) {
+	err := reinforce(ctx, mo, m.pool, func(done int) bool {
 		now := m.Now()
 		if done > warm {
 			times = append(times, now.Sub(last).Seconds())
 		}
 		last = now
-		if len(times) >= fewest && now.Sub(begin).Seconds() > m.Seconds {
-			stop()
-		}
-	}}}
-	if _, err := grpo.Run(ctx, cfg, in, hooks); err != nil && !errors.Is(err, context.Canceled) {
+		return len(times) < fewest || now.Sub(begin).Seconds() < m.Seconds
+	})
+	if err != nil {
 		return err
-	}
-	if len(times) < fewest {
-		return ctx.Err() // interrupted from outside
 	}
 	r.GRPO = append(r.GRPO, GRPO{mo.name, 1 / median(times)})
 	return nil
 }
+
+// warm is how many steps of reinforcement learning come before those that are timed.
+const warm = 2
 
 // end is the token that would end a completion.
 const end = 0

@@ -92,7 +92,12 @@ type GRPO struct {
 type UnknownError struct{ Name string }
 
 func (e *UnknownError) Error() string {
-	return fmt.Sprintf("nothing is called %q: choose from %s, or one model as in train/%s", e.Name, strings.Join(Parts, ", "), models[0].name)
+	var names []string
+	for _, m := range models {
+		names = append(names, m.name)
+	}
+	return fmt.Sprintf("nothing is called %q: choose from %s, or one model of %s, as in train/%s",
+		e.Name, strings.Join(Parts, ", "), strings.Join(names, ", "), models[0].name)
 }
 
 // model is a reference model. All have a vocabulary and a context of 64 and learned positions.
@@ -158,31 +163,39 @@ type job struct {
 	run  func(ctx context.Context, m *meter, r *Report) error
 }
 
-// jobs lists what Only asks for.
+// jobs lists what Only asks for, part after part and nothing twice.
 func (o *Options) jobs() ([]job, error) {
 	var all []job
 	for _, p := range products() {
-		all = append(all, job{"kernel/" + p.String(), func(_ context.Context, m *meter, r *Report) error { return m.product(p, r) }})
+		all = append(all, job{"kernel/" + p.String(), func(ctx context.Context, m *meter, r *Report) error { return m.product(ctx, p, r) }})
 	}
-	for _, mo := range models {
-		all = append(all,
-			job{"train/" + mo.name, func(_ context.Context, m *meter, r *Report) error { return m.train(mo, r) }},
-			job{"sample/" + mo.name, func(ctx context.Context, m *meter, r *Report) error { return m.sample(ctx, mo, r) }},
-			job{"grpo/" + mo.name, func(ctx context.Context, m *meter, r *Report) error { return m.grpo(ctx, mo, r) }})
+	for _, part := range []struct {
+		name    string
+		measure func(*meter, context.Context, model, *Report) error
+	}{{"train", (*meter).train}, {"sample", (*meter).sample}, {"grpo", (*meter).grpo}} {
+		for _, mo := range models {
+			all = append(all, job{part.name + "/" + mo.name, func(ctx context.Context, m *meter, r *Report) error { return part.measure(m, ctx, mo, r) }})
+		}
 	}
 	if len(o.Only) == 0 {
 		return all, nil
 	}
-	var chosen []job
+	wanted := make([]bool, len(all))
 	for _, want := range o.Only {
 		found := false
-		for _, j := range all {
+		for i, j := range all {
 			if part, _, _ := strings.Cut(j.what, "/"); part == want || j.what == want {
-				chosen, found = append(chosen, j), true
+				wanted[i], found = true, true
 			}
 		}
 		if !found {
 			return nil, &UnknownError{want}
+		}
+	}
+	var chosen []job
+	for i, j := range all {
+		if wanted[i] {
+			chosen = append(chosen, j)
 		}
 	}
 	return chosen, nil
@@ -234,36 +247,59 @@ func (m *meter) peak() float64 {
 // fewest is how many blocks a median is taken over at least.
 const fewest = 5
 
-// rate returns how often step happens a second, and the share of the peak that it reaches with flops operations.
-func (m *meter) rate(flops float64, step func()) (perSecond, share float64) {
-	step()
+// tokens measures work: tokens a second, the share of the peak, and the allocations of a step.
+func (m *meter) tokens(ctx context.Context, w work) (perSecond, share, allocated float64, err error) {
+	steps, share, err := m.rate(ctx, w.flops, w.step)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	allocated, err = allocs(w.step)
+	return steps * w.tokens, share, allocated, err
+}
+
+// rate returns how often step happens a second, and the share of the peak that it reaches with flops operations. The error
+// is that of a step, or ctx.Err(), which is looked at before each block.
+func (m *meter) rate(ctx context.Context, flops float64, step func() error) (perSecond, share float64, err error) {
+	if err := step(); err != nil {
+		return 0, 0, err
+	}
 	start := m.Now()
-	step()
+	if err := step(); err != nil {
+		return 0, 0, err
+	}
 	once := max(m.Now().Sub(start).Seconds(), 1e-9)
 	block := max(1, int(min(m.Seconds/10, .1)/once))
 	var rates, shares []float64
 	for begin := m.Now(); len(rates) < fewest || m.Now().Sub(begin).Seconds() < m.Seconds; {
+		if err := ctx.Err(); err != nil {
+			return 0, 0, err
+		}
 		peak := m.peak()
 		start := m.Now()
 		for range block {
-			step()
+			if err := step(); err != nil {
+				return 0, 0, err
+			}
 		}
 		r := float64(block) / m.Now().Sub(start).Seconds()
 		rates, shares = append(rates, r), append(shares, r*flops/peak)
 	}
-	return median(rates), median(shares)
+	return median(rates), median(shares), nil
 }
 
-// allocs returns the allocations of one call in a steady state.
-func allocs(step func()) float64 {
-	const calls = 3
+// allocs returns the allocations of one call in a steady state: a median, for the runtime's own are counted with them.
+func allocs(step func() error) (float64, error) {
+	var counts []float64
 	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range calls {
-		step()
+	for range 3 {
+		runtime.ReadMemStats(&before)
+		if err := step(); err != nil {
+			return 0, err
+		}
+		runtime.ReadMemStats(&after)
+		counts = append(counts, float64(after.Mallocs-before.Mallocs))
 	}
-	runtime.ReadMemStats(&after)
-	return float64(after.Mallocs-before.Mallocs) / calls
+	return median(counts), nil
 }
 
 func median(x []float64) float64 {
