@@ -38,28 +38,49 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// operand is memory for one argument of a kernel: its end lies at a guard page (see newGuarded), and what lies before it
+// operand is memory for one argument of a kernel: its end lies at a guard page (see newGuarded), and what lies around it
 // is checked for changes.
-type operand struct{ memory []float32 }
-
-func newOperand(t testing.TB, n int) *operand { return &operand{newGuarded(t, n+16)} }
-
-// take returns the last n elements, surrounded by canaries.
-func (o *operand) take(n int) []float32 {
-	start := len(o.memory) - n
-	for i := start - 16; i < start; i++ {
-		o.memory[i] = canary
-	}
-	return o.memory[start:]
+type operand struct {
+	memory []float32
+	after  int // elements between the last one taken and the guard page
 }
 
-// check fails if something was written just before the n elements.
+// margin is how many elements before and after an argument are watched, at most.
+const margin = 16
+
+func newOperand(t testing.TB, n int) *operand { return &operand{memory: newGuarded(t, n+2*margin)} }
+
+// take returns the last n elements, surrounded by canaries.
+func (o *operand) take(n int) []float32 { return o.takeBefore(n, 0) }
+
+// takeBefore is take with some elements, at most margin, between the slice and the guard page: this moves it off the
+// alignment that its length gives it.
+func (o *operand) takeBefore(n, after int) []float32 {
+	o.after = after
+	end := len(o.memory) - after
+	start := end - n
+	for i := start - margin; i < start; i++ {
+		o.memory[i] = canary
+	}
+	for i := end; i < len(o.memory); i++ {
+		o.memory[i] = canary
+	}
+	return o.memory[start:end:end]
+}
+
+// check fails if something was written just before or after the n elements.
 func (o *operand) check(t failer, n int) {
 	t.Helper()
-	start := len(o.memory) - n
-	for i := start - 16; i < start; i++ {
+	end := len(o.memory) - o.after
+	start := end - n
+	for i := start - margin; i < start; i++ {
 		if o.memory[i] != canary {
 			t.Fatalf("element %d before a slice of %d was overwritten with %v", start-i, n, o.memory[i])
+		}
+	}
+	for i := end; i < len(o.memory); i++ {
+		if o.memory[i] != canary {
+			t.Fatalf("element %d after a slice of %d was overwritten with %v", i-end, n, o.memory[i])
 		}
 	}
 }

@@ -1290,7 +1290,7 @@ end56:
 	RET
 
 // func attendScoresAVX2(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·attendScoresAVX2(SB), NOSPLIT, $0-56
 	MOVQ  heads+0(FP), AX
 	MOVQ  hw+8(FP), CX
@@ -1321,6 +1321,8 @@ some:
 
 channels2:
 	VBROADCASTSS (R13), Y4
+	PREFETCHT0   1024(R12)
+	PREFETCHT0   1024(R12)(R8*1)
 	VFMADD231PS  (R12), Y4, Y0
 	VFMADD231PS  32(R12), Y4, Y1
 	VFMADD231PS  (R12)(R8*1), Y4, Y2
@@ -1349,6 +1351,7 @@ blocks1:
 
 channels1:
 	VBROADCASTSS (R11), Y2
+	PREFETCHT0   1024(R9)
 	VFMADD231PS  (R9), Y2, Y0
 	VFMADD231PS  32(R9), Y2, Y1
 	ADDQ         $0x04, R11
@@ -1387,16 +1390,23 @@ heads4:
 mix4:
 	MOVQ    hw+8(FP), BX
 	SUBQ    CX, BX
-	MOVQ    $0x00000008, SI
-	CMPQ    BX, SI
-	CMOVQGT SI, BX
+	JLE     mix4end
+	CMPQ    BX, $0x08
+	JLE     mix4by1
+	MOVQ    BX, SI
+	SUBQ    $0x08, SI
+	MOVQ    $0x00000000, DI
+	CMPQ    SI, DI
+	CMOVQLT DI, SI
+	MOVQ    $0x00000008, DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
 
 	// A window on eight ones and eight zeros
-	LEAQ       tailMaskrows<>+32(SB), SI
-	MOVQ       BX, DI
-	SHLQ       $0x02, DI
-	SUBQ       DI, SI
-	VMOVUPS    (SI), Y0
+	LEAQ       tailMaskrows<>+32(SB), DI
+	SHLQ       $0x02, SI
+	SUBQ       SI, DI
+	VMOVUPS    (DI), Y0
 	MOVQ       values+40(FP), SI
 	LEAQ       (SI)(CX*4), SI
 	MOVQ       hw+8(FP), DI
@@ -1412,157 +1422,485 @@ mix4:
 	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	MOVB       add+56(FP), R12
+	TESTB      R12, R12
+	JZ         mix4v2fresh
 	MOVQ       z+48(FP), R12
 	LEAQ       (R12)(CX*4), R12
 	LEAQ       (R12)(DI*2), R13
 	ADDQ       DI, R13
-	MOVB       add+56(FP), R14
-	TESTB      R14, R14
-	JZ         mix4fresh
-	VMASKMOVPS (R12), Y0, Y1
-	VMASKMOVPS (R12)(DI*1), Y0, Y2
-	VMASKMOVPS (R12)(DI*2), Y0, Y3
-	VMASKMOVPS (R13), Y0, Y4
+	VMOVUPS    (R12), Y1
+	VMASKMOVPS 32(R12), Y0, Y2
+	VMOVUPS    (R12)(DI*1), Y3
+	VMASKMOVPS 32(R12)(DI*1), Y0, Y4
+	VMOVUPS    (R12)(DI*2), Y5
+	VMASKMOVPS 32(R12)(DI*2), Y0, Y6
+	VMOVUPS    (R13), Y7
+	VMASKMOVPS 32(R13), Y0, Y8
 
-mix4fresh:
+mix4v2fresh:
 	MOVQ n+16(FP), R12
 
-mix4token:
-	VMASKMOVPS   (SI), Y0, Y5
-	VBROADCASTSS (R9), Y6
-	VFMADD231PS  Y5, Y6, Y1
-	VMASKMOVPS   (SI)(DI*1), Y0, Y5
-	VBROADCASTSS (R9)(R10*1), Y6
-	VFMADD231PS  Y5, Y6, Y2
-	VMASKMOVPS   (SI)(DI*2), Y0, Y5
-	VBROADCASTSS (R9)(R10*2), Y6
-	VFMADD231PS  Y5, Y6, Y3
-	VMASKMOVPS   (R8), Y0, Y5
-	VBROADCASTSS (R11), Y6
-	VFMADD231PS  Y5, Y6, Y4
+mix4v2token:
+	VBROADCASTSS (R9), Y9
+	VMOVUPS      (SI), Y10
+	VFMADD231PS  Y10, Y9, Y1
+	VMASKMOVPS   32(SI), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y2
+	VBROADCASTSS (R9)(R10*1), Y9
+	VMOVUPS      (SI)(DI*1), Y10
+	VFMADD231PS  Y10, Y9, Y3
+	VMASKMOVPS   32(SI)(DI*1), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y4
+	VBROADCASTSS (R9)(R10*2), Y9
+	VMOVUPS      (SI)(DI*2), Y10
+	VFMADD231PS  Y10, Y9, Y5
+	VMASKMOVPS   32(SI)(DI*2), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y6
+	VBROADCASTSS (R11), Y9
+	VMOVUPS      (R8), Y10
+	VFMADD231PS  Y10, Y9, Y7
+	VMASKMOVPS   32(R8), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y8
 	ADDQ         DX, SI
 	ADDQ         DX, R8
 	ADDQ         $0x04, R9
 	ADDQ         $0x04, R11
 	DECQ         R12
-	JNZ          mix4token
+	JNZ          mix4v2token
 	MOVQ         z+48(FP), SI
 	LEAQ         (SI)(CX*4), SI
 	MOVQ         hw+8(FP), DI
 	SHLQ         $0x02, DI
 	LEAQ         (SI)(DI*2), R8
 	ADDQ         DI, R8
-	CMPQ         BX, $0x08
-	JNE          partial62
 	VMOVUPS      Y1, (SI)
+	MOVQ         BX, R9
+	SUBQ         $0x08, R9
+	MOVQ         $0x00000000, R10
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R9, R10
+	CMOVQGT      R10, R9
+	CMPQ         R9, $0x08
+	JNE          partial62
+	VMOVUPS      Y2, 32(SI)
 	JMP          whole63
 
 partial62:
-	LEAQ         (SI), R9
-	TESTQ        $0x00000004, BX
+	MOVQ         BX, R9
+	SUBQ         $0x08, R9
+	MOVQ         $0x00000000, R10
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R9, R10
+	CMOVQGT      R10, R9
+	LEAQ         32(SI), R10
+	TESTQ        $0x00000004, R9
 	JZ           two64
-	VMOVUPS      X1, (R9)
-	VEXTRACTF128 $0x01, Y1, X1
-	ADDQ         $0x10, R9
+	VMOVUPS      X2, (R10)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, R10
 
 two64:
-	TESTQ   $0x00000002, BX
+	TESTQ   $0x00000002, R9
 	JZ      one65
-	VMOVLPS X1, (R9)
-	VPSRLDQ $0x08, X1, X1
-	ADDQ    $0x08, R9
+	VMOVLPS X2, (R10)
+	VPSRLDQ $0x08, X2, X2
+	ADDQ    $0x08, R10
 
 one65:
-	TESTQ  $0x00000001, BX
+	TESTQ  $0x00000001, R9
 	JZ     stored66
-	VMOVSS X1, (R9)
+	VMOVSS X2, (R10)
 
 stored66:
 whole63:
-	CMPQ    BX, $0x08
+	VMOVUPS Y3, (SI)(DI*1)
+	MOVQ    BX, R9
+	SUBQ    $0x08, R9
+	MOVQ    $0x00000000, R10
+	CMPQ    R9, R10
+	CMOVQLT R10, R9
+	MOVQ    $0x00000008, R10
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	CMPQ    R9, $0x08
 	JNE     partial67
-	VMOVUPS Y2, (SI)(DI*1)
+	VMOVUPS Y4, 32(SI)(DI*1)
 	JMP     whole68
 
 partial67:
-	LEAQ         (SI)(DI*1), R9
-	TESTQ        $0x00000004, BX
+	MOVQ         BX, R9
+	SUBQ         $0x08, R9
+	MOVQ         $0x00000000, R10
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R9, R10
+	CMOVQGT      R10, R9
+	LEAQ         32(SI)(DI*1), R10
+	TESTQ        $0x00000004, R9
 	JZ           two69
-	VMOVUPS      X2, (R9)
-	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, R9
+	VMOVUPS      X4, (R10)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, R10
 
 two69:
-	TESTQ   $0x00000002, BX
+	TESTQ   $0x00000002, R9
 	JZ      one70
-	VMOVLPS X2, (R9)
-	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, R9
+	VMOVLPS X4, (R10)
+	VPSRLDQ $0x08, X4, X4
+	ADDQ    $0x08, R10
 
 one70:
-	TESTQ  $0x00000001, BX
+	TESTQ  $0x00000001, R9
 	JZ     stored71
-	VMOVSS X2, (R9)
+	VMOVSS X4, (R10)
 
 stored71:
 whole68:
-	CMPQ    BX, $0x08
+	VMOVUPS Y5, (SI)(DI*2)
+	MOVQ    BX, R9
+	SUBQ    $0x08, R9
+	MOVQ    $0x00000000, R10
+	CMPQ    R9, R10
+	CMOVQLT R10, R9
+	MOVQ    $0x00000008, R10
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	CMPQ    R9, $0x08
 	JNE     partial72
-	VMOVUPS Y3, (SI)(DI*2)
+	VMOVUPS Y6, 32(SI)(DI*2)
 	JMP     whole73
 
 partial72:
-	LEAQ         (SI)(DI*2), SI
-	TESTQ        $0x00000004, BX
+	MOVQ         BX, R9
+	SUBQ         $0x08, R9
+	MOVQ         $0x00000000, R10
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R9, R10
+	CMOVQGT      R10, R9
+	LEAQ         32(SI)(DI*2), SI
+	TESTQ        $0x00000004, R9
 	JZ           two74
-	VMOVUPS      X3, (SI)
-	VEXTRACTF128 $0x01, Y3, X3
+	VMOVUPS      X6, (SI)
+	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, SI
 
 two74:
-	TESTQ   $0x00000002, BX
+	TESTQ   $0x00000002, R9
 	JZ      one75
-	VMOVLPS X3, (SI)
-	VPSRLDQ $0x08, X3, X3
+	VMOVLPS X6, (SI)
+	VPSRLDQ $0x08, X6, X6
 	ADDQ    $0x08, SI
 
 one75:
-	TESTQ  $0x00000001, BX
+	TESTQ  $0x00000001, R9
 	JZ     stored76
-	VMOVSS X3, (SI)
+	VMOVSS X6, (SI)
 
 stored76:
 whole73:
-	CMPQ    BX, $0x08
+	VMOVUPS Y7, (R8)
+	MOVQ    BX, SI
+	SUBQ    $0x08, SI
+	MOVQ    $0x00000000, DI
+	CMPQ    SI, DI
+	CMOVQLT DI, SI
+	MOVQ    $0x00000008, DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	CMPQ    SI, $0x08
 	JNE     partial77
-	VMOVUPS Y4, (R8)
+	VMOVUPS Y8, 32(R8)
 	JMP     whole78
 
 partial77:
-	LEAQ         (R8), SI
+	SUBQ         $0x08, BX
+	MOVQ         $0x00000000, SI
+	CMPQ         BX, SI
+	CMOVQLT      SI, BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQGT      SI, BX
+	LEAQ         32(R8), SI
 	TESTQ        $0x00000004, BX
 	JZ           two79
-	VMOVUPS      X4, (SI)
-	VEXTRACTF128 $0x01, Y4, X4
+	VMOVUPS      X8, (SI)
+	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, SI
 
 two79:
 	TESTQ   $0x00000002, BX
 	JZ      one80
-	VMOVLPS X4, (SI)
-	VPSRLDQ $0x08, X4, X4
+	VMOVLPS X8, (SI)
+	VPSRLDQ $0x08, X8, X8
 	ADDQ    $0x08, SI
 
 one80:
 	TESTQ  $0x00000001, BX
 	JZ     stored81
-	VMOVSS X4, (SI)
+	VMOVSS X8, (SI)
 
 stored81:
 whole78:
-	ADDQ   $0x08, CX
-	CMPQ   CX, hw+8(FP)
-	JLT    mix4
+	ADDQ $0x10, CX
+	JMP  mix4
+
+mix4by1:
+	MOVQ    BX, SI
+	SUBQ    $0x00, SI
+	MOVQ    $0x00000000, DI
+	CMPQ    SI, DI
+	CMOVQLT DI, SI
+	MOVQ    $0x00000008, DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskrows<>+32(SB), DI
+	SHLQ       $0x02, SI
+	SUBQ       SI, DI
+	VMOVUPS    (DI), Y0
+	MOVQ       values+40(FP), SI
+	LEAQ       (SI)(CX*4), SI
+	MOVQ       hw+8(FP), DI
+	SHLQ       $0x02, DI
+	LEAQ       (SI)(DI*2), R8
+	ADDQ       DI, R8
+	MOVQ       p+24(FP), R9
+	MOVQ       stride+32(FP), R10
+	SHLQ       $0x02, R10
+	LEAQ       (R9)(R10*2), R11
+	ADDQ       R10, R11
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	MOVB       add+56(FP), R12
+	TESTB      R12, R12
+	JZ         mix4v1fresh
+	MOVQ       z+48(FP), R12
+	LEAQ       (R12)(CX*4), R12
+	LEAQ       (R12)(DI*2), R13
+	ADDQ       DI, R13
+	VMASKMOVPS (R12), Y0, Y1
+	VMASKMOVPS (R12)(DI*1), Y0, Y2
+	VMASKMOVPS (R12)(DI*2), Y0, Y3
+	VMASKMOVPS (R13), Y0, Y4
+
+mix4v1fresh:
+	MOVQ n+16(FP), R12
+
+mix4v1token:
+	VBROADCASTSS (R9), Y5
+	VMASKMOVPS   (SI), Y0, Y6
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS (R9)(R10*1), Y5
+	VMASKMOVPS   (SI)(DI*1), Y0, Y6
+	VFMADD231PS  Y6, Y5, Y2
+	VBROADCASTSS (R9)(R10*2), Y5
+	VMASKMOVPS   (SI)(DI*2), Y0, Y6
+	VFMADD231PS  Y6, Y5, Y3
+	VBROADCASTSS (R11), Y5
+	VMASKMOVPS   (R8), Y0, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	ADDQ         DX, SI
+	ADDQ         DX, R8
+	ADDQ         $0x04, R9
+	ADDQ         $0x04, R11
+	DECQ         R12
+	JNZ          mix4v1token
+	MOVQ         z+48(FP), SI
+	LEAQ         (SI)(CX*4), SI
+	MOVQ         hw+8(FP), DI
+	SHLQ         $0x02, DI
+	LEAQ         (SI)(DI*2), R8
+	ADDQ         DI, R8
+	MOVQ         BX, R9
+	SUBQ         $0x00, R9
+	MOVQ         $0x00000000, R10
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R9, R10
+	CMOVQGT      R10, R9
+	CMPQ         R9, $0x08
+	JNE          partial82
+	VMOVUPS      Y1, (SI)
+	JMP          whole83
+
+partial82:
+	MOVQ         BX, R9
+	SUBQ         $0x00, R9
+	MOVQ         $0x00000000, R10
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R9, R10
+	CMOVQGT      R10, R9
+	LEAQ         (SI), R10
+	TESTQ        $0x00000004, R9
+	JZ           two84
+	VMOVUPS      X1, (R10)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, R10
+
+two84:
+	TESTQ   $0x00000002, R9
+	JZ      one85
+	VMOVLPS X1, (R10)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, R10
+
+one85:
+	TESTQ  $0x00000001, R9
+	JZ     stored86
+	VMOVSS X1, (R10)
+
+stored86:
+whole83:
+	MOVQ    BX, R9
+	SUBQ    $0x00, R9
+	MOVQ    $0x00000000, R10
+	CMPQ    R9, R10
+	CMOVQLT R10, R9
+	MOVQ    $0x00000008, R10
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	CMPQ    R9, $0x08
+	JNE     partial87
+	VMOVUPS Y2, (SI)(DI*1)
+	JMP     whole88
+
+partial87:
+	MOVQ         BX, R9
+	SUBQ         $0x00, R9
+	MOVQ         $0x00000000, R10
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R9, R10
+	CMOVQGT      R10, R9
+	LEAQ         (SI)(DI*1), R10
+	TESTQ        $0x00000004, R9
+	JZ           two89
+	VMOVUPS      X2, (R10)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, R10
+
+two89:
+	TESTQ   $0x00000002, R9
+	JZ      one90
+	VMOVLPS X2, (R10)
+	VPSRLDQ $0x08, X2, X2
+	ADDQ    $0x08, R10
+
+one90:
+	TESTQ  $0x00000001, R9
+	JZ     stored91
+	VMOVSS X2, (R10)
+
+stored91:
+whole88:
+	MOVQ    BX, R9
+	SUBQ    $0x00, R9
+	MOVQ    $0x00000000, R10
+	CMPQ    R9, R10
+	CMOVQLT R10, R9
+	MOVQ    $0x00000008, R10
+	CMPQ    R9, R10
+	CMOVQGT R10, R9
+	CMPQ    R9, $0x08
+	JNE     partial92
+	VMOVUPS Y3, (SI)(DI*2)
+	JMP     whole93
+
+partial92:
+	MOVQ         BX, R9
+	SUBQ         $0x00, R9
+	MOVQ         $0x00000000, R10
+	CMPQ         R9, R10
+	CMOVQLT      R10, R9
+	MOVQ         $0x00000008, R10
+	CMPQ         R9, R10
+	CMOVQGT      R10, R9
+	LEAQ         (SI)(DI*2), SI
+	TESTQ        $0x00000004, R9
+	JZ           two94
+	VMOVUPS      X3, (SI)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, SI
+
+two94:
+	TESTQ   $0x00000002, R9
+	JZ      one95
+	VMOVLPS X3, (SI)
+	VPSRLDQ $0x08, X3, X3
+	ADDQ    $0x08, SI
+
+one95:
+	TESTQ  $0x00000001, R9
+	JZ     stored96
+	VMOVSS X3, (SI)
+
+stored96:
+whole93:
+	MOVQ    BX, SI
+	SUBQ    $0x00, SI
+	MOVQ    $0x00000000, DI
+	CMPQ    SI, DI
+	CMOVQLT DI, SI
+	MOVQ    $0x00000008, DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+	CMPQ    SI, $0x08
+	JNE     partial97
+	VMOVUPS Y4, (R8)
+	JMP     whole98
+
+partial97:
+	SUBQ         $0x00, BX
+	MOVQ         $0x00000000, SI
+	CMPQ         BX, SI
+	CMOVQLT      SI, BX
+	MOVQ         $0x00000008, SI
+	CMPQ         BX, SI
+	CMOVQGT      SI, BX
+	LEAQ         (R8), SI
+	TESTQ        $0x00000004, BX
+	JZ           two99
+	VMOVUPS      X4, (SI)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, SI
+
+two99:
+	TESTQ   $0x00000002, BX
+	JZ      one100
+	VMOVLPS X4, (SI)
+	VPSRLDQ $0x08, X4, X4
+	ADDQ    $0x08, SI
+
+one100:
+	TESTQ  $0x00000001, BX
+	JZ     stored101
+	VMOVSS X4, (SI)
+
+stored101:
+whole98:
+	ADDQ $0x08, CX
+	JMP  mix4
+
+mix4end:
 	MOVQ   hw+8(FP), CX
 	IMUL3Q $0x10, CX, CX
 	ADDQ   CX, values+40(FP)
@@ -1581,16 +1919,23 @@ heads1:
 mix1:
 	MOVQ    hw+8(FP), BX
 	SUBQ    CX, BX
-	MOVQ    $0x00000008, SI
-	CMPQ    BX, SI
-	CMOVQGT SI, BX
+	JLE     mix1end
+	CMPQ    BX, $0x08
+	JLE     mix1by1
+	MOVQ    BX, SI
+	SUBQ    $0x08, SI
+	MOVQ    $0x00000000, DI
+	CMPQ    SI, DI
+	CMOVQLT DI, SI
+	MOVQ    $0x00000008, DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
 
 	// A window on eight ones and eight zeros
-	LEAQ       tailMaskrows<>+32(SB), SI
-	MOVQ       BX, DI
-	SHLQ       $0x02, DI
-	SUBQ       DI, SI
-	VMOVUPS    (SI), Y0
+	LEAQ       tailMaskrows<>+32(SB), DI
+	SHLQ       $0x02, SI
+	SUBQ       SI, DI
+	VMOVUPS    (DI), Y0
 	MOVQ       values+40(FP), SI
 	LEAQ       (SI)(CX*4), SI
 	MOVQ       hw+8(FP), DI
@@ -1599,58 +1944,169 @@ mix1:
 	MOVQ       stride+32(FP), R8
 	SHLQ       $0x02, R8
 	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+	MOVB       add+56(FP), R8
+	TESTB      R8, R8
+	JZ         mix1v2fresh
 	MOVQ       z+48(FP), R8
 	LEAQ       (R8)(CX*4), R8
-	MOVB       add+56(FP), R9
-	TESTB      R9, R9
-	JZ         mix1fresh
-	VMASKMOVPS (R8), Y0, Y1
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
 
-mix1fresh:
+mix1v2fresh:
 	MOVQ n+16(FP), R8
 
-mix1token:
-	VMASKMOVPS   (SI), Y0, Y2
+mix1v2token:
 	VBROADCASTSS (DI), Y3
-	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      (SI), Y4
+	VFMADD231PS  Y4, Y3, Y1
+	VMASKMOVPS   32(SI), Y0, Y4
+	VFMADD231PS  Y4, Y3, Y2
 	ADDQ         DX, SI
 	ADDQ         $0x04, DI
 	DECQ         R8
-	JNZ          mix1token
+	JNZ          mix1v2token
 	MOVQ         z+48(FP), SI
 	LEAQ         (SI)(CX*4), SI
 	MOVQ         hw+8(FP), DI
 	SHLQ         $0x02, DI
-	CMPQ         BX, $0x08
-	JNE          partial82
 	VMOVUPS      Y1, (SI)
-	JMP          whole83
+	MOVQ         BX, DI
+	SUBQ         $0x08, DI
+	MOVQ         $0x00000000, R8
+	CMPQ         DI, R8
+	CMOVQLT      R8, DI
+	MOVQ         $0x00000008, R8
+	CMPQ         DI, R8
+	CMOVQGT      R8, DI
+	CMPQ         DI, $0x08
+	JNE          partial102
+	VMOVUPS      Y2, 32(SI)
+	JMP          whole103
 
-partial82:
+partial102:
+	SUBQ         $0x08, BX
+	MOVQ         $0x00000000, DI
+	CMPQ         BX, DI
+	CMOVQLT      DI, BX
+	MOVQ         $0x00000008, DI
+	CMPQ         BX, DI
+	CMOVQGT      DI, BX
+	LEAQ         32(SI), SI
+	TESTQ        $0x00000004, BX
+	JZ           two104
+	VMOVUPS      X2, (SI)
+	VEXTRACTF128 $0x01, Y2, X2
+	ADDQ         $0x10, SI
+
+two104:
+	TESTQ   $0x00000002, BX
+	JZ      one105
+	VMOVLPS X2, (SI)
+	VPSRLDQ $0x08, X2, X2
+	ADDQ    $0x08, SI
+
+one105:
+	TESTQ  $0x00000001, BX
+	JZ     stored106
+	VMOVSS X2, (SI)
+
+stored106:
+whole103:
+	ADDQ $0x10, CX
+	JMP  mix1
+
+mix1by1:
+	MOVQ    BX, SI
+	SUBQ    $0x00, SI
+	MOVQ    $0x00000000, DI
+	CMPQ    SI, DI
+	CMOVQLT DI, SI
+	MOVQ    $0x00000008, DI
+	CMPQ    SI, DI
+	CMOVQGT DI, SI
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskrows<>+32(SB), DI
+	SHLQ       $0x02, SI
+	SUBQ       SI, DI
+	VMOVUPS    (DI), Y0
+	MOVQ       values+40(FP), SI
+	LEAQ       (SI)(CX*4), SI
+	MOVQ       hw+8(FP), DI
+	SHLQ       $0x02, DI
+	MOVQ       p+24(FP), DI
+	MOVQ       stride+32(FP), R8
+	SHLQ       $0x02, R8
+	VXORPS     Y1, Y1, Y1
+	MOVB       add+56(FP), R8
+	TESTB      R8, R8
+	JZ         mix1v1fresh
+	MOVQ       z+48(FP), R8
+	LEAQ       (R8)(CX*4), R8
+	VMASKMOVPS (R8), Y0, Y1
+
+mix1v1fresh:
+	MOVQ n+16(FP), R8
+
+mix1v1token:
+	VBROADCASTSS (DI), Y2
+	VMASKMOVPS   (SI), Y0, Y3
+	VFMADD231PS  Y3, Y2, Y1
+	ADDQ         DX, SI
+	ADDQ         $0x04, DI
+	DECQ         R8
+	JNZ          mix1v1token
+	MOVQ         z+48(FP), SI
+	LEAQ         (SI)(CX*4), SI
+	MOVQ         hw+8(FP), DI
+	SHLQ         $0x02, DI
+	MOVQ         BX, DI
+	SUBQ         $0x00, DI
+	MOVQ         $0x00000000, R8
+	CMPQ         DI, R8
+	CMOVQLT      R8, DI
+	MOVQ         $0x00000008, R8
+	CMPQ         DI, R8
+	CMOVQGT      R8, DI
+	CMPQ         DI, $0x08
+	JNE          partial107
+	VMOVUPS      Y1, (SI)
+	JMP          whole108
+
+partial107:
+	SUBQ         $0x00, BX
+	MOVQ         $0x00000000, DI
+	CMPQ         BX, DI
+	CMOVQLT      DI, BX
+	MOVQ         $0x00000008, DI
+	CMPQ         BX, DI
+	CMOVQGT      DI, BX
 	LEAQ         (SI), SI
 	TESTQ        $0x00000004, BX
-	JZ           two84
+	JZ           two109
 	VMOVUPS      X1, (SI)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, SI
 
-two84:
+two109:
 	TESTQ   $0x00000002, BX
-	JZ      one85
+	JZ      one110
 	VMOVLPS X1, (SI)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, SI
 
-one85:
+one110:
 	TESTQ  $0x00000001, BX
-	JZ     stored86
+	JZ     stored111
 	VMOVSS X1, (SI)
 
-stored86:
-whole83:
-	ADDQ   $0x08, CX
-	CMPQ   CX, hw+8(FP)
-	JLT    mix1
+stored111:
+whole108:
+	ADDQ $0x08, CX
+	JMP  mix1
+
+mix1end:
 	MOVQ   hw+8(FP), CX
 	IMUL3Q $0x04, CX, CX
 	ADDQ   CX, values+40(FP)
@@ -1673,9 +2129,9 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop89:
+loop114:
 	CMPQ         DX, $0x18
-	JLT          next90
+	JLT          next115
 	VMOVUPS      (CX)(BX*4), Y0
 	VMOVUPS      32(CX)(BX*4), Y1
 	VMOVUPS      64(CX)(BX*4), Y2
@@ -1758,12 +2214,12 @@ loop89:
 	VMOVUPS      Y2, 64(AX)(BX*4)
 	ADDQ         $0x18, BX
 	SUBQ         $0x18, DX
-	JMP          loop89
+	JMP          loop114
 
-next90:
-loop91:
+next115:
+loop116:
 	CMPQ         DX, $0x08
-	JLT          next92
+	JLT          next117
 	VMOVUPS      (CX)(BX*4), Y0
 	VMOVUPS      splatc1200000rows<>+0(SB), Y1
 	VMOVUPS      splat41200000rows<>+0(SB), Y2
@@ -1794,11 +2250,11 @@ loop91:
 	VMOVUPS      Y0, (AX)(BX*4)
 	ADDQ         $0x08, BX
 	SUBQ         $0x08, DX
-	JMP          loop91
+	JMP          loop116
 
-next92:
+next117:
 	TESTQ DX, DX
-	JZ    end88
+	JZ    end113
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -1835,25 +2291,25 @@ next92:
 	VDIVPS       Y1, Y0, Y0
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two93
+	JZ           two118
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two93:
+two118:
 	TESTQ   $0x00000002, DX
-	JZ      one94
+	JZ      one119
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one94:
+one119:
 	TESTQ  $0x00000001, DX
-	JZ     stored95
+	JZ     stored120
 	VMOVSS X0, (AX)
 
-stored95:
-end88:
+stored120:
+end113:
 	VZEROUPPER
 	RET
 
@@ -1938,9 +2394,9 @@ TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-72
 	MOVQ x_len+32(FP), BX
 	XORQ SI, SI
 
-loop98:
+loop123:
 	CMPQ         BX, $0x10
-	JLT          next99
+	JLT          next124
 	VMOVUPS      (CX)(SI*4), Y0
 	VMOVUPS      32(CX)(SI*4), Y1
 	VMOVUPS      splatc1200000rows<>+0(SB), Y2
@@ -2015,12 +2471,12 @@ loop98:
 	VMOVUPS      Y7, 32(AX)(SI*4)
 	ADDQ         $0x10, SI
 	SUBQ         $0x10, BX
-	JMP          loop98
+	JMP          loop123
 
-next99:
-loop100:
+next124:
+loop125:
 	CMPQ         BX, $0x08
-	JLT          next101
+	JLT          next126
 	VMOVUPS      (CX)(SI*4), Y0
 	VMOVUPS      splatc1200000rows<>+0(SB), Y1
 	VMOVUPS      splat41200000rows<>+0(SB), Y2
@@ -2060,11 +2516,11 @@ loop100:
 	VMOVUPS      Y3, (AX)(SI*4)
 	ADDQ         $0x08, SI
 	SUBQ         $0x08, BX
-	JMP          loop100
+	JMP          loop125
 
-next101:
+next126:
 	TESTQ BX, BX
-	JZ    end97
+	JZ    end122
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), DI
@@ -2110,25 +2566,25 @@ next101:
 	VMULPS       Y2, Y0, Y0
 	LEAQ         (AX)(SI*4), AX
 	TESTQ        $0x00000004, BX
-	JZ           two102
+	JZ           two127
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two102:
+two127:
 	TESTQ   $0x00000002, BX
-	JZ      one103
+	JZ      one128
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one103:
+one128:
 	TESTQ  $0x00000001, BX
-	JZ     stored104
+	JZ     stored129
 	VMOVSS X0, (AX)
 
-stored104:
-end97:
+stored129:
+end122:
 	VZEROUPPER
 	RET
 
@@ -2183,18 +2639,18 @@ TEXT ·layerNormAVX2(SB), NOSPLIT, $0-112
 	MOVQ         DX, DI
 	XORQ         R8, R8
 
-loop107:
+loop132:
 	CMPQ    DI, $0x08
-	JLT     next108
+	JLT     next133
 	VMOVUPS (CX)(R8*4), Y2
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x08, R8
 	SUBQ    $0x08, DI
-	JMP     loop107
+	JMP     loop132
 
-next108:
+next133:
 	TESTQ DI, DI
-	JZ    end106
+	JZ    end131
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskrows<>+32(SB), R9
@@ -2204,7 +2660,7 @@ next108:
 	VMASKMOVPS (CX)(R8*4), Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-end106:
+end131:
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VADDPS     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -2216,19 +2672,19 @@ end106:
 	MOVQ       DX, DI
 	XORQ       R8, R8
 
-loop111:
+loop136:
 	CMPQ        DI, $0x08
-	JLT         next112
+	JLT         next137
 	VMOVUPS     (CX)(R8*4), Y3
 	VSUBPS      Y1, Y3, Y3
 	VFMADD231PS Y3, Y3, Y2
 	ADDQ        $0x08, R8
 	SUBQ        $0x08, DI
-	JMP         loop111
+	JMP         loop136
 
-next112:
+next137:
 	TESTQ DI, DI
-	JZ    end110
+	JZ    end135
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), R9
@@ -2240,7 +2696,7 @@ next112:
 	VANDPS      Y4, Y3, Y4
 	VFMADD231PS Y4, Y4, Y2
 
-end110:
+end135:
 	VPERM2F128   $0x01, Y2, Y2, Y3
 	VADDPS       Y3, Y2, Y2
 	VPERMILPS    $0x4e, Y2, Y3
@@ -2255,9 +2711,9 @@ end110:
 	VDIVPS       Y2, Y0, Y0
 	XORQ         DI, DI
 
-loop115:
+loop140:
 	CMPQ        DX, $0x08
-	JLT         next116
+	JLT         next141
 	VMOVUPS     (CX)(DI*4), Y2
 	VSUBPS      Y1, Y2, Y2
 	VMULPS      Y0, Y2, Y2
@@ -2267,11 +2723,11 @@ loop115:
 	VMOVUPS     Y3, (AX)(DI*4)
 	ADDQ        $0x08, DI
 	SUBQ        $0x08, DX
-	JMP         loop115
+	JMP         loop140
 
-next116:
+next141:
 	TESTQ DX, DX
-	JZ    end114
+	JZ    end139
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -2287,25 +2743,25 @@ next116:
 	VFMADD231PS  Y2, Y3, Y4
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two117
+	JZ           two142
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two117:
+two142:
 	TESTQ   $0x00000002, DX
-	JZ      one118
+	JZ      one143
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one118:
+one143:
 	TESTQ  $0x00000001, DX
-	JZ     stored119
+	JZ     stored144
 	VMOVSS X4, (AX)
 
-stored119:
-end114:
+stored144:
+end139:
 	VMOVSS X1, mean+104(FP)
 	VMOVSS X0, rstd+108(FP)
 	VZEROUPPER
@@ -2328,9 +2784,9 @@ TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $0-152
 	MOVQ         R8, R9
 	XORQ         R10, R10
 
-loop122:
+loop147:
 	CMPQ        R9, $0x08
-	JLT         next123
+	JLT         next148
 	VMOVUPS     (SI)(R10*4), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -2347,11 +2803,11 @@ loop122:
 	VFMADD231PS Y4, Y5, Y3
 	ADDQ        $0x08, R10
 	SUBQ        $0x08, R9
-	JMP         loop122
+	JMP         loop147
 
-next123:
+next148:
 	TESTQ R9, R9
-	JZ    end121
+	JZ    end146
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R11
@@ -2367,53 +2823,53 @@ next123:
 	VFMADD231PS  Y5, Y6, Y7
 	LEAQ         (CX)(R10*4), CX
 	TESTQ        $0x00000004, R9
-	JZ           two124
+	JZ           two149
 	VMOVUPS      X7, (CX)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, CX
 
-two124:
+two149:
 	TESTQ   $0x00000002, R9
-	JZ      one125
+	JZ      one150
 	VMOVLPS X7, (CX)
 	VPSRLDQ $0x08, X7, X7
 	ADDQ    $0x08, CX
 
-one125:
+one150:
 	TESTQ  $0x00000001, R9
-	JZ     stored126
+	JZ     stored151
 	VMOVSS X7, (CX)
 
-stored126:
+stored151:
 	VMASKMOVPS   (DX)(R10*4), Y4, Y7
 	VADDPS       Y6, Y7, Y7
 	LEAQ         (DX)(R10*4), CX
 	TESTQ        $0x00000004, R9
-	JZ           two127
+	JZ           two152
 	VMOVUPS      X7, (CX)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, CX
 
-two127:
+two152:
 	TESTQ   $0x00000002, R9
-	JZ      one128
+	JZ      one153
 	VMOVLPS X7, (CX)
 	VPSRLDQ $0x08, X7, X7
 	ADDQ    $0x08, CX
 
-one128:
+one153:
 	TESTQ  $0x00000001, R9
-	JZ     stored129
+	JZ     stored154
 	VMOVSS X7, (CX)
 
-stored129:
+stored154:
 	VMASKMOVPS  (DI)(R10*4), Y4, Y7
 	VMULPS      Y7, Y6, Y6
 	VADDPS      Y6, Y2, Y2
 	VANDPS      Y5, Y4, Y5
 	VFMADD231PS Y5, Y6, Y3
 
-end121:
+end146:
 	VXORPS       Y4, Y4, Y4
 	VCVTSI2SSQ   R8, X4, X4
 	VBROADCASTSS X4, Y4
@@ -2434,9 +2890,9 @@ end121:
 	MOVQ         R8, CX
 	XORQ         DX, DX
 
-loop132:
+loop157:
 	CMPQ         CX, $0x08
-	JLT          next133
+	JLT          next158
 	VMOVUPS      (SI)(DX*4), Y4
 	VSUBPS       Y0, Y4, Y4
 	VMULPS       Y1, Y4, Y4
@@ -2450,11 +2906,11 @@ loop132:
 	VMOVUPS      Y4, (AX)(DX*4)
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop132
+	JMP          loop157
 
-next133:
+next158:
 	TESTQ CX, CX
-	JZ    end131
+	JZ    end156
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -2474,25 +2930,25 @@ next133:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two134
+	JZ           two159
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two134:
+two159:
 	TESTQ   $0x00000002, CX
-	JZ      one135
+	JZ      one160
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one135:
+one160:
 	TESTQ  $0x00000001, CX
-	JZ     stored136
+	JZ     stored161
 	VMOVSS X2, (AX)
 
-stored136:
-end131:
+stored161:
+end156:
 	VZEROUPPER
 	RET
 
@@ -2504,20 +2960,20 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop139:
+loop164:
 	CMPQ    DX, $0x08
-	JLT     next140
+	JLT     next165
 	VMOVUPS (CX)(BX*4), Y0
 	VMOVUPS (AX)(BX*4), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)(BX*4)
 	ADDQ    $0x08, BX
 	SUBQ    $0x08, DX
-	JMP     loop139
+	JMP     loop164
 
-next140:
+next165:
 	TESTQ DX, DX
-	JZ    end138
+	JZ    end163
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -2530,25 +2986,25 @@ next140:
 	VADDPS       Y0, Y1, Y1
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two141
+	JZ           two166
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two141:
+two166:
 	TESTQ   $0x00000002, DX
-	JZ      one142
+	JZ      one167
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one142:
+one167:
 	TESTQ  $0x00000001, DX
-	JZ     stored143
+	JZ     stored168
 	VMOVSS X1, (AX)
 
-stored143:
-end138:
+stored168:
+end163:
 	VZEROUPPER
 	RET
 
@@ -2561,20 +3017,20 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	MOVQ         x_len+40(FP), DX
 	XORQ         BX, BX
 
-loop146:
+loop171:
 	CMPQ        DX, $0x08
-	JLT         next147
+	JLT         next172
 	VMOVUPS     (AX)(BX*4), Y1
 	VMOVUPS     (CX)(BX*4), Y2
 	VFMADD231PS Y2, Y0, Y1
 	VMOVUPS     Y1, (AX)(BX*4)
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop146
+	JMP         loop171
 
-next147:
+next172:
 	TESTQ DX, DX
-	JZ    end145
+	JZ    end170
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -2587,25 +3043,25 @@ next147:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two148
+	JZ           two173
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two148:
+two173:
 	TESTQ   $0x00000002, DX
-	JZ      one149
+	JZ      one174
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one149:
+one174:
 	TESTQ  $0x00000001, DX
-	JZ     stored150
+	JZ     stored175
 	VMOVSS X2, (AX)
 
-stored150:
-end145:
+stored175:
+end170:
 	VZEROUPPER
 	RET
 
@@ -2617,19 +3073,19 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Y0
 	XORQ         DX, DX
 
-loop153:
+loop178:
 	CMPQ    CX, $0x08
-	JLT     next154
+	JLT     next179
 	VMOVUPS (AX)(DX*4), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS Y1, (AX)(DX*4)
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JMP     loop153
+	JMP     loop178
 
-next154:
+next179:
 	TESTQ CX, CX
-	JZ    end152
+	JZ    end177
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -2641,25 +3097,25 @@ next154:
 	VMULPS       Y0, Y1, Y1
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two155
+	JZ           two180
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two155:
+two180:
 	TESTQ   $0x00000002, CX
-	JZ      one156
+	JZ      one181
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one156:
+one181:
 	TESTQ  $0x00000001, CX
-	JZ     stored157
+	JZ     stored182
 	VMOVSS X1, (AX)
 
-stored157:
-end152:
+stored182:
+end177:
 	VZEROUPPER
 	RET
 
@@ -2674,9 +3130,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four158:
+four183:
 	CMPQ        DX, $0x20
-	JLT         rest159
+	JLT         rest184
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	VMOVUPS     32(AX), Y4
@@ -2688,24 +3144,24 @@ four158:
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	SUBQ        $0x20, DX
-	JMP         four158
+	JMP         four183
 
-rest159:
+rest184:
 	XORQ BX, BX
 
-loop162:
+loop187:
 	CMPQ        DX, $0x08
-	JLT         next163
+	JLT         next188
 	VMOVUPS     (AX)(BX*4), Y4
 	VMOVUPS     (CX)(BX*4), Y5
 	VFMADD231PS Y5, Y4, Y0
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop162
+	JMP         loop187
 
-next163:
+next188:
 	TESTQ DX, DX
-	JZ    end161
+	JZ    end186
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), SI
@@ -2716,7 +3172,7 @@ next163:
 	VMASKMOVPS  (CX)(BX*4), Y4, Y4
 	VFMADD231PS Y4, Y5, Y0
 
-end161:
+end186:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y2, Y0, Y0
@@ -2740,9 +3196,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four164:
+four189:
 	CMPQ        CX, $0x10
-	JLT         rest165
+	JLT         rest190
 	VCVTPS2PD   (AX), Y4
 	VFMADD231PD Y4, Y4, Y0
 	VCVTPS2PD   16(AX), Y4
@@ -2753,14 +3209,14 @@ four164:
 	VFMADD231PD Y4, Y4, Y3
 	ADDQ        $0x00000040, AX
 	SUBQ        $0x10, CX
-	JMP         four164
+	JMP         four189
 
-rest165:
+rest190:
 	XORQ DX, DX
 
-loop168:
+loop193:
 	CMPQ         CX, $0x08
-	JLT          next169
+	JLT          next194
 	VMOVUPS      (AX)(DX*4), Y4
 	VEXTRACTF128 $0x01, Y4, X5
 	VCVTPS2PD    X4, Y4
@@ -2769,11 +3225,11 @@ loop168:
 	VFMADD231PD  Y5, Y5, Y1
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop168
+	JMP          loop193
 
-next169:
+next194:
 	TESTQ CX, CX
-	JZ    end167
+	JZ    end192
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -2787,7 +3243,7 @@ next169:
 	VFMADD231PD  Y4, Y4, Y0
 	VFMADD231PD  Y5, Y5, Y1
 
-end167:
+end192:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -2818,9 +3274,9 @@ TEXT ·adamWAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Y7
 	XORQ         DI, DI
 
-loop172:
+loop197:
 	CMPQ         SI, $0x08
-	JLT          next173
+	JLT          next198
 	VMOVUPS      (CX)(DI*4), Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      (DX)(DI*4), Y9
@@ -2841,11 +3297,11 @@ loop172:
 	VMOVUPS      Y11, (AX)(DI*4)
 	ADDQ         $0x08, DI
 	SUBQ         $0x08, SI
-	JMP          loop172
+	JMP          loop197
 
-next173:
+next198:
 	TESTQ SI, SI
-	JZ    end171
+	JZ    end196
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -2870,65 +3326,65 @@ next173:
 	VFNMADD231PS Y7, Y3, Y4
 	LEAQ         (DX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two174
+	JZ           two199
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-two174:
+two199:
 	TESTQ   $0x00000002, SI
-	JZ      one175
+	JZ      one200
 	VMOVLPS X0, (CX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, CX
 
-one175:
+one200:
 	TESTQ  $0x00000001, SI
-	JZ     stored176
+	JZ     stored201
 	VMOVSS X0, (CX)
 
-stored176:
+stored201:
 	LEAQ         (BX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two177
+	JZ           two202
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-two177:
+two202:
 	TESTQ   $0x00000002, SI
-	JZ      one178
+	JZ      one203
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, CX
 
-one178:
+one203:
 	TESTQ  $0x00000001, SI
-	JZ     stored179
+	JZ     stored204
 	VMOVSS X2, (CX)
 
-stored179:
+stored204:
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, SI
-	JZ           two180
+	JZ           two205
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two180:
+two205:
 	TESTQ   $0x00000002, SI
-	JZ      one181
+	JZ      one206
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one181:
+one206:
 	TESTQ  $0x00000001, SI
-	JZ     stored182
+	JZ     stored207
 	VMOVSS X4, (AX)
 
-stored182:
-end171:
+stored207:
+end196:
 	VZEROUPPER
 	RET
 
@@ -2941,18 +3397,18 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-28
 	VMOVAPS Z0, Z1
 	XORQ    DX, DX
 
-loop185:
+loop210:
 	CMPQ    CX, $0x10
-	JLT     next186
+	JLT     next211
 	VMOVUPS (AX)(DX*4), Z2
 	VMAXPS  Z2, Z1, Z1
 	ADDQ    $0x10, DX
 	SUBQ    $0x10, CX
-	JMP     loop185
+	JMP     loop210
 
-next186:
+next211:
 	TESTQ   CX, CX
-	JZ      end184
+	JZ      end209
 	MOVL    $0xffffffff, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
@@ -2960,7 +3416,7 @@ next186:
 	VMOVUPS (AX)(DX*4), K1, Z0
 	VMAXPS  Z0, Z1, Z1
 
-end184:
+end209:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VMAXPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -2982,9 +3438,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	VXORPS       Z1, Z1, Z1
 	XORQ         DX, DX
 
-loop189:
+loop214:
 	CMPQ         CX, $0x30
-	JLT          next190
+	JLT          next215
 	VMOVUPS      (AX)(DX*4), Z2
 	VMOVUPS      64(AX)(DX*4), Z3
 	VMOVUPS      128(AX)(DX*4), Z4
@@ -3048,12 +3504,12 @@ loop189:
 	VADDPS       Z4, Z1, Z1
 	ADDQ         $0x30, DX
 	SUBQ         $0x30, CX
-	JMP          loop189
+	JMP          loop214
 
-next190:
-loop191:
+next215:
+loop216:
 	CMPQ         CX, $0x10
-	JLT          next192
+	JLT          next217
 	VMOVUPS      (AX)(DX*4), Z2
 	VSUBPS       Z0, Z2, Z2
 	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
@@ -3077,11 +3533,11 @@ loop191:
 	VADDPS       Z2, Z1, Z1
 	ADDQ         $0x10, DX
 	SUBQ         $0x10, CX
-	JMP          loop191
+	JMP          loop216
 
-next192:
+next217:
 	TESTQ        CX, CX
-	JZ           end188
+	JZ           end213
 	MOVL         $0xffffffff, BX
 	BZHIL        CX, BX, BX
 	KMOVW        BX, K1
@@ -3108,7 +3564,7 @@ next192:
 	VMOVAPS.Z    Z2, K1, Z2
 	VADDPS       Z2, Z1, Z1
 
-end188:
+end213:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VADDPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -3144,18 +3600,18 @@ row:
 	MOVQ    BX, SI
 	XORQ    DI, DI
 
-loop195:
+loop220:
 	CMPQ    SI, $0x10
-	JLT     next196
+	JLT     next221
 	VMOVUPS (AX)(DI*4), Z2
 	VMAXPS  Z2, Z1, Z1
 	ADDQ    $0x10, DI
 	SUBQ    $0x10, SI
-	JMP     loop195
+	JMP     loop220
 
-next196:
+next221:
 	TESTQ   SI, SI
-	JZ      end194
+	JZ      end219
 	MOVL    $0xffffffff, R8
 	BZHIL   SI, R8, R8
 	KMOVW   R8, K1
@@ -3163,7 +3619,7 @@ next196:
 	VMOVUPS (AX)(DI*4), K1, Z0
 	VMAXPS  Z0, Z1, Z1
 
-end194:
+end219:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VMAXPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -3177,9 +3633,9 @@ end194:
 	MOVQ       BX, SI
 	XORQ       DI, DI
 
-loop199:
+loop224:
 	CMPQ         SI, $0x30
-	JLT          next200
+	JLT          next225
 	VMOVUPS      (AX)(DI*4), Z2
 	VMOVUPS      64(AX)(DI*4), Z3
 	VMOVUPS      128(AX)(DI*4), Z4
@@ -3246,12 +3702,12 @@ loop199:
 	VMOVUPS      Z4, 128(AX)(DI*4)
 	ADDQ         $0x30, DI
 	SUBQ         $0x30, SI
-	JMP          loop199
+	JMP          loop224
 
-next200:
-loop201:
+next225:
+loop226:
 	CMPQ         SI, $0x10
-	JLT          next202
+	JLT          next227
 	VMOVUPS      (AX)(DI*4), Z2
 	VSUBPS       Z0, Z2, Z2
 	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
@@ -3276,11 +3732,11 @@ loop201:
 	VMOVUPS      Z2, (AX)(DI*4)
 	ADDQ         $0x10, DI
 	SUBQ         $0x10, SI
-	JMP          loop201
+	JMP          loop226
 
-next202:
+next227:
 	TESTQ        SI, SI
-	JZ           end198
+	JZ           end223
 	MOVL         $0xffffffff, R8
 	BZHIL        SI, R8, R8
 	KMOVW        R8, K1
@@ -3308,7 +3764,7 @@ next202:
 	VADDPS       Z2, Z1, Z1
 	VMOVUPS      Z2, K1, (AX)(DI*4)
 
-end198:
+end223:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z2
 	VADDPS     Z2, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z2
@@ -3322,19 +3778,19 @@ end198:
 	MOVQ       BX, SI
 	XORQ       DI, DI
 
-loop205:
+loop230:
 	CMPQ    SI, $0x10
-	JLT     next206
+	JLT     next231
 	VMOVUPS (AX)(DI*4), Z3
 	VMULPS  Z2, Z3, Z3
 	VMOVUPS Z3, (AX)(DI*4)
 	ADDQ    $0x10, DI
 	SUBQ    $0x10, SI
-	JMP     loop205
+	JMP     loop230
 
-next206:
+next231:
 	TESTQ     SI, SI
-	JZ        end204
+	JZ        end229
 	MOVL      $0xffffffff, R8
 	BZHIL     SI, R8, R8
 	KMOVW     R8, K1
@@ -3342,7 +3798,7 @@ next206:
 	VMULPS    Z2, Z3, Z3
 	VMOVUPS   Z3, K1, (AX)(DI*4)
 
-end204:
+end229:
 next:
 	ADDQ   CX, AX
 	MOVQ   grow+32(FP), SI
@@ -3727,19 +4183,19 @@ row:
 	MOVQ   SI, DI
 	XORQ   R8, R8
 
-loop209:
+loop234:
 	CMPQ        DI, $0x10
-	JLT         next210
+	JLT         next235
 	VMOVUPS     (CX)(R8*4), Z1
 	VMOVUPS     (AX)(R8*4), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $0x10, R8
 	SUBQ        $0x10, DI
-	JMP         loop209
+	JMP         loop234
 
-next210:
+next235:
 	TESTQ       DI, DI
-	JZ          end208
+	JZ          end233
 	MOVL        $0xffffffff, R9
 	BZHIL       DI, R9, R9
 	KMOVW       R9, K1
@@ -3747,7 +4203,7 @@ next210:
 	VMOVUPS.Z   (AX)(R8*4), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-end208:
+end233:
 	VSHUFF32X4 $0x4e, Z0, Z0, Z1
 	VADDPS     Z1, Z0, Z0
 	VSHUFF32X4 $0xb1, Z0, Z0, Z1
@@ -3759,9 +4215,9 @@ end208:
 	MOVQ       SI, DI
 	XORQ       R8, R8
 
-loop213:
+loop238:
 	CMPQ    DI, $0x10
-	JLT     next214
+	JLT     next239
 	VMOVUPS (AX)(R8*4), Z1
 	VSUBPS  Z0, Z1, Z1
 	VMOVUPS (CX)(R8*4), Z2
@@ -3769,11 +4225,11 @@ loop213:
 	VMOVUPS Z1, (AX)(R8*4)
 	ADDQ    $0x10, R8
 	SUBQ    $0x10, DI
-	JMP     loop213
+	JMP     loop238
 
-next214:
+next239:
 	TESTQ     DI, DI
-	JZ        end212
+	JZ        end237
 	MOVL      $0xffffffff, R9
 	BZHIL     DI, R9, R9
 	KMOVW     R9, K1
@@ -3783,7 +4239,7 @@ next214:
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(R8*4)
 
-end212:
+end237:
 	ADDQ DX, AX
 	ADDQ DX, CX
 	MOVQ grow+40(FP), DI
@@ -3794,7 +4250,7 @@ end212:
 	RET
 
 // func attendScoresAVX512(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int)
-// Requires: AVX, AVX512DQ, AVX512F
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·attendScoresAVX512(SB), NOSPLIT, $0-56
 	MOVQ  heads+0(FP), AX
 	MOVQ  hw+8(FP), CX
@@ -3831,6 +4287,10 @@ some:
 
 channels4:
 	VBROADCASTSS (R14), Z4
+	PREFETCHT0   1024(R12)
+	PREFETCHT0   1024(R12)(R8*1)
+	PREFETCHT0   1024(R12)(R8*2)
+	PREFETCHT0   1024(R13)
 	VFMADD231PS  (R12), Z4, Z0
 	VFMADD231PS  (R12)(R8*1), Z4, Z1
 	VFMADD231PS  (R12)(R8*2), Z4, Z2
@@ -3861,6 +4321,9 @@ blocks3:
 
 channels3:
 	VBROADCASTSS (R11), Z3
+	PREFETCHT0   1024(R9)
+	PREFETCHT0   1024(R9)(R8*1)
+	PREFETCHT0   1024(R9)(R8*2)
 	VFMADD231PS  (R9), Z3, Z0
 	VFMADD231PS  (R9)(R8*1), Z3, Z1
 	VFMADD231PS  (R9)(R8*2), Z3, Z2
@@ -3881,6 +4344,8 @@ blocks2:
 
 channels2:
 	VBROADCASTSS (R11), Z2
+	PREFETCHT0   1024(R9)
+	PREFETCHT0   1024(R9)(R8*1)
 	VFMADD231PS  (R9), Z2, Z0
 	VFMADD231PS  (R9)(R8*1), Z2, Z1
 	ADDQ         $0x04, R11
@@ -3898,6 +4363,7 @@ blocks1:
 
 channels1:
 	VBROADCASTSS (R11), Z1
+	PREFETCHT0   1024(R9)
 	VFMADD231PS  (R9), Z1, Z0
 	ADDQ         $0x04, R11
 	ADDQ         $0x40, R9
@@ -3934,10 +4400,17 @@ heads4:
 mix4:
 	MOVQ      hw+8(FP), BX
 	SUBQ      CX, BX
-	MOVQ      $0x00000010, SI
-	CMPQ      BX, SI
-	CMOVQGT   SI, BX
+	JLE       mix4end
+	CMPQ      BX, $0x10
+	JLE       mix4by1
 	MOVL      $0xffffffff, SI
+	SUBQ      $0x10, BX
+	MOVQ      $0x00000000, DI
+	CMPQ      BX, DI
+	CMOVQLT   DI, BX
+	MOVQ      $0x00000010, DI
+	CMPQ      BX, DI
+	CMOVQGT   DI, BX
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
 	MOVQ      values+40(FP), BX
@@ -3955,40 +4428,133 @@ mix4:
 	VXORPS    Z1, Z1, Z1
 	VXORPS    Z2, Z2, Z2
 	VXORPS    Z3, Z3, Z3
+	VXORPS    Z4, Z4, Z4
+	VXORPS    Z5, Z5, Z5
+	VXORPS    Z6, Z6, Z6
+	VXORPS    Z7, Z7, Z7
+	MOVB      add+56(FP), R11
+	TESTB     R11, R11
+	JZ        mix4v2fresh
 	MOVQ      z+48(FP), R11
 	LEAQ      (R11)(CX*4), R11
 	LEAQ      (R11)(SI*2), R12
 	ADDQ      SI, R12
-	MOVB      add+56(FP), R13
-	TESTB     R13, R13
-	JZ        mix4fresh
-	VMOVUPS.Z (R11), K1, Z0
-	VMOVUPS.Z (R11)(SI*1), K1, Z1
-	VMOVUPS.Z (R11)(SI*2), K1, Z2
-	VMOVUPS.Z (R12), K1, Z3
+	VMOVUPS   (R11), Z0
+	VMOVUPS.Z 64(R11), K1, Z1
+	VMOVUPS   (R11)(SI*1), Z2
+	VMOVUPS.Z 64(R11)(SI*1), K1, Z3
+	VMOVUPS   (R11)(SI*2), Z4
+	VMOVUPS.Z 64(R11)(SI*2), K1, Z5
+	VMOVUPS   (R12), Z6
+	VMOVUPS.Z 64(R12), K1, Z7
 
-mix4fresh:
+mix4v2fresh:
 	MOVQ n+16(FP), R11
 
-mix4token:
-	VMOVUPS.Z    (BX), K1, Z4
-	VBROADCASTSS (R8), Z5
-	VFMADD231PS  Z4, Z5, Z0
-	VMOVUPS.Z    (BX)(SI*1), K1, Z4
-	VBROADCASTSS (R8)(R9*1), Z5
-	VFMADD231PS  Z4, Z5, Z1
-	VMOVUPS.Z    (BX)(SI*2), K1, Z4
-	VBROADCASTSS (R8)(R9*2), Z5
-	VFMADD231PS  Z4, Z5, Z2
-	VMOVUPS.Z    (DI), K1, Z4
-	VBROADCASTSS (R10), Z5
-	VFMADD231PS  Z4, Z5, Z3
+mix4v2token:
+	VBROADCASTSS (R8), Z8
+	VMOVUPS      (BX), Z9
+	VFMADD231PS  Z9, Z8, Z0
+	VMOVUPS.Z    64(BX), K1, Z9
+	VFMADD231PS  Z9, Z8, Z1
+	VBROADCASTSS (R8)(R9*1), Z8
+	VMOVUPS      (BX)(SI*1), Z9
+	VFMADD231PS  Z9, Z8, Z2
+	VMOVUPS.Z    64(BX)(SI*1), K1, Z9
+	VFMADD231PS  Z9, Z8, Z3
+	VBROADCASTSS (R8)(R9*2), Z8
+	VMOVUPS      (BX)(SI*2), Z9
+	VFMADD231PS  Z9, Z8, Z4
+	VMOVUPS.Z    64(BX)(SI*2), K1, Z9
+	VFMADD231PS  Z9, Z8, Z5
+	VBROADCASTSS (R10), Z8
+	VMOVUPS      (DI), Z9
+	VFMADD231PS  Z9, Z8, Z6
+	VMOVUPS.Z    64(DI), K1, Z9
+	VFMADD231PS  Z9, Z8, Z7
 	ADDQ         DX, BX
 	ADDQ         DX, DI
 	ADDQ         $0x04, R8
 	ADDQ         $0x04, R10
 	DECQ         R11
-	JNZ          mix4token
+	JNZ          mix4v2token
+	MOVQ         z+48(FP), BX
+	LEAQ         (BX)(CX*4), BX
+	MOVQ         hw+8(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(SI*2), DI
+	ADDQ         SI, DI
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, K1, 64(BX)
+	VMOVUPS      Z2, (BX)(SI*1)
+	VMOVUPS      Z3, K1, 64(BX)(SI*1)
+	VMOVUPS      Z4, (BX)(SI*2)
+	VMOVUPS      Z5, K1, 64(BX)(SI*2)
+	VMOVUPS      Z6, (DI)
+	VMOVUPS      Z7, K1, 64(DI)
+	ADDQ         $0x20, CX
+	JMP          mix4
+
+mix4by1:
+	MOVL      $0xffffffff, SI
+	SUBQ      $0x00, BX
+	MOVQ      $0x00000000, DI
+	CMPQ      BX, DI
+	CMOVQLT   DI, BX
+	MOVQ      $0x00000010, DI
+	CMPQ      BX, DI
+	CMOVQGT   DI, BX
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	MOVQ      values+40(FP), BX
+	LEAQ      (BX)(CX*4), BX
+	MOVQ      hw+8(FP), SI
+	SHLQ      $0x02, SI
+	LEAQ      (BX)(SI*2), DI
+	ADDQ      SI, DI
+	MOVQ      p+24(FP), R8
+	MOVQ      stride+32(FP), R9
+	SHLQ      $0x02, R9
+	LEAQ      (R8)(R9*2), R10
+	ADDQ      R9, R10
+	VXORPS    Z0, Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VXORPS    Z2, Z2, Z2
+	VXORPS    Z3, Z3, Z3
+	MOVB      add+56(FP), R11
+	TESTB     R11, R11
+	JZ        mix4v1fresh
+	MOVQ      z+48(FP), R11
+	LEAQ      (R11)(CX*4), R11
+	LEAQ      (R11)(SI*2), R12
+	ADDQ      SI, R12
+	VMOVUPS.Z (R11), K1, Z0
+	VMOVUPS.Z (R11)(SI*1), K1, Z1
+	VMOVUPS.Z (R11)(SI*2), K1, Z2
+	VMOVUPS.Z (R12), K1, Z3
+
+mix4v1fresh:
+	MOVQ n+16(FP), R11
+
+mix4v1token:
+	VBROADCASTSS (R8), Z4
+	VMOVUPS.Z    (BX), K1, Z5
+	VFMADD231PS  Z5, Z4, Z0
+	VBROADCASTSS (R8)(R9*1), Z4
+	VMOVUPS.Z    (BX)(SI*1), K1, Z5
+	VFMADD231PS  Z5, Z4, Z1
+	VBROADCASTSS (R8)(R9*2), Z4
+	VMOVUPS.Z    (BX)(SI*2), K1, Z5
+	VFMADD231PS  Z5, Z4, Z2
+	VBROADCASTSS (R10), Z4
+	VMOVUPS.Z    (DI), K1, Z5
+	VFMADD231PS  Z5, Z4, Z3
+	ADDQ         DX, BX
+	ADDQ         DX, DI
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R10
+	DECQ         R11
+	JNZ          mix4v1token
 	MOVQ         z+48(FP), BX
 	LEAQ         (BX)(CX*4), BX
 	MOVQ         hw+8(FP), SI
@@ -4000,17 +4566,18 @@ mix4token:
 	VMOVUPS      Z2, K1, (BX)(SI*2)
 	VMOVUPS      Z3, K1, (DI)
 	ADDQ         $0x10, CX
-	CMPQ         CX, hw+8(FP)
-	JLT          mix4
-	MOVQ         hw+8(FP), CX
-	IMUL3Q       $0x10, CX, CX
-	ADDQ         CX, values+40(FP)
-	ADDQ         CX, z+48(FP)
-	MOVQ         stride+32(FP), CX
-	IMUL3Q       $0x10, CX, CX
-	ADDQ         CX, p+24(FP)
-	SUBQ         $0x04, AX
-	JMP          heads4
+	JMP          mix4
+
+mix4end:
+	MOVQ   hw+8(FP), CX
+	IMUL3Q $0x10, CX, CX
+	ADDQ   CX, values+40(FP)
+	ADDQ   CX, z+48(FP)
+	MOVQ   stride+32(FP), CX
+	IMUL3Q $0x10, CX, CX
+	ADDQ   CX, p+24(FP)
+	SUBQ   $0x04, AX
+	JMP    heads4
 
 heads1:
 	TESTQ AX, AX
@@ -4020,10 +4587,17 @@ heads1:
 mix1:
 	MOVQ      hw+8(FP), BX
 	SUBQ      CX, BX
-	MOVQ      $0x00000010, SI
-	CMPQ      BX, SI
-	CMOVQGT   SI, BX
+	JLE       mix1end
+	CMPQ      BX, $0x10
+	JLE       mix1by1
 	MOVL      $0xffffffff, SI
+	SUBQ      $0x10, BX
+	MOVQ      $0x00000000, DI
+	CMPQ      BX, DI
+	CMOVQLT   DI, BX
+	MOVQ      $0x00000010, DI
+	CMPQ      BX, DI
+	CMOVQGT   DI, BX
 	BZHIL     BX, SI, SI
 	KMOVW     SI, K1
 	MOVQ      values+40(FP), BX
@@ -4034,41 +4608,92 @@ mix1:
 	MOVQ      stride+32(FP), DI
 	SHLQ      $0x02, DI
 	VXORPS    Z0, Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	MOVB      add+56(FP), DI
+	TESTB     DI, DI
+	JZ        mix1v2fresh
 	MOVQ      z+48(FP), DI
 	LEAQ      (DI)(CX*4), DI
-	MOVB      add+56(FP), R8
-	TESTB     R8, R8
-	JZ        mix1fresh
-	VMOVUPS.Z (DI), K1, Z0
+	VMOVUPS   (DI), Z0
+	VMOVUPS.Z 64(DI), K1, Z1
 
-mix1fresh:
+mix1v2fresh:
 	MOVQ n+16(FP), DI
 
-mix1token:
-	VMOVUPS.Z    (BX), K1, Z1
+mix1v2token:
 	VBROADCASTSS (SI), Z2
-	VFMADD231PS  Z1, Z2, Z0
+	VMOVUPS      (BX), Z3
+	VFMADD231PS  Z3, Z2, Z0
+	VMOVUPS.Z    64(BX), K1, Z3
+	VFMADD231PS  Z3, Z2, Z1
 	ADDQ         DX, BX
 	ADDQ         $0x04, SI
 	DECQ         DI
-	JNZ          mix1token
+	JNZ          mix1v2token
+	MOVQ         z+48(FP), BX
+	LEAQ         (BX)(CX*4), BX
+	MOVQ         hw+8(FP), SI
+	SHLQ         $0x02, SI
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, K1, 64(BX)
+	ADDQ         $0x20, CX
+	JMP          mix1
+
+mix1by1:
+	MOVL      $0xffffffff, SI
+	SUBQ      $0x00, BX
+	MOVQ      $0x00000000, DI
+	CMPQ      BX, DI
+	CMOVQLT   DI, BX
+	MOVQ      $0x00000010, DI
+	CMPQ      BX, DI
+	CMOVQGT   DI, BX
+	BZHIL     BX, SI, SI
+	KMOVW     SI, K1
+	MOVQ      values+40(FP), BX
+	LEAQ      (BX)(CX*4), BX
+	MOVQ      hw+8(FP), SI
+	SHLQ      $0x02, SI
+	MOVQ      p+24(FP), SI
+	MOVQ      stride+32(FP), DI
+	SHLQ      $0x02, DI
+	VXORPS    Z0, Z0, Z0
+	MOVB      add+56(FP), DI
+	TESTB     DI, DI
+	JZ        mix1v1fresh
+	MOVQ      z+48(FP), DI
+	LEAQ      (DI)(CX*4), DI
+	VMOVUPS.Z (DI), K1, Z0
+
+mix1v1fresh:
+	MOVQ n+16(FP), DI
+
+mix1v1token:
+	VBROADCASTSS (SI), Z1
+	VMOVUPS.Z    (BX), K1, Z2
+	VFMADD231PS  Z2, Z1, Z0
+	ADDQ         DX, BX
+	ADDQ         $0x04, SI
+	DECQ         DI
+	JNZ          mix1v1token
 	MOVQ         z+48(FP), BX
 	LEAQ         (BX)(CX*4), BX
 	MOVQ         hw+8(FP), SI
 	SHLQ         $0x02, SI
 	VMOVUPS      Z0, K1, (BX)
 	ADDQ         $0x10, CX
-	CMPQ         CX, hw+8(FP)
-	JLT          mix1
-	MOVQ         hw+8(FP), CX
-	IMUL3Q       $0x04, CX, CX
-	ADDQ         CX, values+40(FP)
-	ADDQ         CX, z+48(FP)
-	MOVQ         stride+32(FP), CX
-	IMUL3Q       $0x04, CX, CX
-	ADDQ         CX, p+24(FP)
-	DECQ         AX
-	JMP          heads1
+	JMP          mix1
+
+mix1end:
+	MOVQ   hw+8(FP), CX
+	IMUL3Q $0x04, CX, CX
+	ADDQ   CX, values+40(FP)
+	ADDQ   CX, z+48(FP)
+	MOVQ   stride+32(FP), CX
+	IMUL3Q $0x04, CX, CX
+	ADDQ   CX, p+24(FP)
+	DECQ   AX
+	JMP    heads1
 
 done:
 	VZEROUPPER
@@ -4082,9 +4707,9 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop217:
+loop242:
 	CMPQ         DX, $0x30
-	JLT          next218
+	JLT          next243
 	VMOVUPS      (CX)(BX*4), Z0
 	VMOVUPS      64(CX)(BX*4), Z1
 	VMOVUPS      128(CX)(BX*4), Z2
@@ -4167,12 +4792,12 @@ loop217:
 	VMOVUPS      Z2, 128(AX)(BX*4)
 	ADDQ         $0x30, BX
 	SUBQ         $0x30, DX
-	JMP          loop217
+	JMP          loop242
 
-next218:
-loop219:
+next243:
+loop244:
 	CMPQ         DX, $0x10
-	JLT          next220
+	JLT          next245
 	VMOVUPS      (CX)(BX*4), Z0
 	VMOVUPS      splatc1200000rows<>+0(SB), Z1
 	VMOVUPS      splat41200000rows<>+0(SB), Z2
@@ -4203,11 +4828,11 @@ loop219:
 	VMOVUPS      Z0, (AX)(BX*4)
 	ADDQ         $0x10, BX
 	SUBQ         $0x10, DX
-	JMP          loop219
+	JMP          loop244
 
-next220:
+next245:
 	TESTQ        DX, DX
-	JZ           end216
+	JZ           end241
 	MOVL         $0xffffffff, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
@@ -4240,7 +4865,7 @@ next220:
 	VDIVPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)(BX*4)
 
-end216:
+end241:
 	VZEROUPPER
 	RET
 
@@ -4253,9 +4878,9 @@ TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-72
 	MOVQ x_len+32(FP), BX
 	XORQ SI, SI
 
-loop223:
+loop248:
 	CMPQ         BX, $0x20
-	JLT          next224
+	JLT          next249
 	VMOVUPS      (CX)(SI*4), Z0
 	VMOVUPS      64(CX)(SI*4), Z1
 	VMOVUPS      splatc1200000rows<>+0(SB), Z2
@@ -4330,12 +4955,12 @@ loop223:
 	VMOVUPS      Z7, 64(AX)(SI*4)
 	ADDQ         $0x20, SI
 	SUBQ         $0x20, BX
-	JMP          loop223
+	JMP          loop248
 
-next224:
-loop225:
+next249:
+loop250:
 	CMPQ         BX, $0x10
-	JLT          next226
+	JLT          next251
 	VMOVUPS      (CX)(SI*4), Z0
 	VMOVUPS      splatc1200000rows<>+0(SB), Z1
 	VMOVUPS      splat41200000rows<>+0(SB), Z2
@@ -4375,11 +5000,11 @@ loop225:
 	VMOVUPS      Z3, (AX)(SI*4)
 	ADDQ         $0x10, SI
 	SUBQ         $0x10, BX
-	JMP          loop225
+	JMP          loop250
 
-next226:
+next251:
 	TESTQ        BX, BX
-	JZ           end222
+	JZ           end247
 	MOVL         $0xffffffff, DI
 	BZHIL        BX, DI, DI
 	KMOVW        DI, K1
@@ -4421,7 +5046,7 @@ next226:
 	VMULPS       Z1, Z3, Z3
 	VMOVUPS      Z3, K1, (AX)(SI*4)
 
-end222:
+end247:
 	VZEROUPPER
 	RET
 
@@ -4440,25 +5065,25 @@ TEXT ·layerNormAVX512(SB), NOSPLIT, $0-112
 	MOVQ         DX, DI
 	XORQ         R8, R8
 
-loop229:
+loop254:
 	CMPQ    DI, $0x10
-	JLT     next230
+	JLT     next255
 	VMOVUPS (CX)(R8*4), Z2
 	VADDPS  Z2, Z1, Z1
 	ADDQ    $0x10, R8
 	SUBQ    $0x10, DI
-	JMP     loop229
+	JMP     loop254
 
-next230:
+next255:
 	TESTQ     DI, DI
-	JZ        end228
+	JZ        end253
 	MOVL      $0xffffffff, R9
 	BZHIL     DI, R9, R9
 	KMOVW     R9, K1
 	VMOVUPS.Z (CX)(R8*4), K1, Z2
 	VADDPS    Z2, Z1, Z1
 
-end228:
+end253:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z2
 	VADDPS     Z2, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z2
@@ -4472,19 +5097,19 @@ end228:
 	MOVQ       DX, DI
 	XORQ       R8, R8
 
-loop233:
+loop258:
 	CMPQ        DI, $0x10
-	JLT         next234
+	JLT         next259
 	VMOVUPS     (CX)(R8*4), Z3
 	VSUBPS      Z1, Z3, Z3
 	VFMADD231PS Z3, Z3, Z2
 	ADDQ        $0x10, R8
 	SUBQ        $0x10, DI
-	JMP         loop233
+	JMP         loop258
 
-next234:
+next259:
 	TESTQ       DI, DI
-	JZ          end232
+	JZ          end257
 	MOVL        $0xffffffff, R9
 	BZHIL       DI, R9, R9
 	KMOVW       R9, K1
@@ -4493,7 +5118,7 @@ next234:
 	VMOVAPS.Z   Z3, K1, Z3
 	VFMADD231PS Z3, Z3, Z2
 
-end232:
+end257:
 	VSHUFF32X4   $0x4e, Z2, Z2, Z3
 	VADDPS       Z3, Z2, Z2
 	VSHUFF32X4   $0xb1, Z2, Z2, Z3
@@ -4510,9 +5135,9 @@ end232:
 	VDIVPS       Z2, Z0, Z0
 	XORQ         DI, DI
 
-loop237:
+loop262:
 	CMPQ        DX, $0x10
-	JLT         next238
+	JLT         next263
 	VMOVUPS     (CX)(DI*4), Z2
 	VSUBPS      Z1, Z2, Z2
 	VMULPS      Z0, Z2, Z2
@@ -4522,11 +5147,11 @@ loop237:
 	VMOVUPS     Z3, (AX)(DI*4)
 	ADDQ        $0x10, DI
 	SUBQ        $0x10, DX
-	JMP         loop237
+	JMP         loop262
 
-next238:
+next263:
 	TESTQ       DX, DX
-	JZ          end236
+	JZ          end261
 	MOVL        $0xffffffff, R8
 	BZHIL       DX, R8, R8
 	KMOVW       R8, K1
@@ -4538,7 +5163,7 @@ next238:
 	VFMADD231PS Z4, Z2, Z3
 	VMOVUPS     Z3, K1, (AX)(DI*4)
 
-end236:
+end261:
 	VMOVSS X1, mean+104(FP)
 	VMOVSS X0, rstd+108(FP)
 	VZEROUPPER
@@ -4561,9 +5186,9 @@ TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $0-152
 	MOVQ         R8, R9
 	XORQ         R10, R10
 
-loop241:
+loop266:
 	CMPQ        R9, $0x10
-	JLT         next242
+	JLT         next267
 	VMOVUPS     (SI)(R10*4), Z4
 	VSUBPS      Z0, Z4, Z4
 	VMULPS      Z1, Z4, Z4
@@ -4580,11 +5205,11 @@ loop241:
 	VFMADD231PS Z4, Z5, Z3
 	ADDQ        $0x10, R10
 	SUBQ        $0x10, R9
-	JMP         loop241
+	JMP         loop266
 
-next242:
+next267:
 	TESTQ       R9, R9
-	JZ          end240
+	JZ          end265
 	MOVL        $0xffffffff, R11
 	BZHIL       R9, R11, R11
 	KMOVW       R11, K1
@@ -4604,7 +5229,7 @@ next242:
 	VMOVAPS.Z   Z4, K1, Z4
 	VFMADD231PS Z4, Z5, Z3
 
-end240:
+end265:
 	VXORPS       Z4, Z4, Z4
 	VCVTSI2SSQ   R8, X4, X4
 	VBROADCASTSS X4, Z4
@@ -4629,9 +5254,9 @@ end240:
 	MOVQ         R8, CX
 	XORQ         DX, DX
 
-loop245:
+loop270:
 	CMPQ         CX, $0x10
-	JLT          next246
+	JLT          next271
 	VMOVUPS      (SI)(DX*4), Z4
 	VSUBPS       Z0, Z4, Z4
 	VMULPS       Z1, Z4, Z4
@@ -4645,11 +5270,11 @@ loop245:
 	VMOVUPS      Z4, (AX)(DX*4)
 	ADDQ         $0x10, DX
 	SUBQ         $0x10, CX
-	JMP          loop245
+	JMP          loop270
 
-next246:
+next271:
 	TESTQ        CX, CX
-	JZ           end244
+	JZ           end269
 	MOVL         $0xffffffff, R8
 	BZHIL        CX, R8, R8
 	KMOVW        R8, K1
@@ -4665,7 +5290,7 @@ next246:
 	VFMADD231PS  Z1, Z0, Z2
 	VMOVUPS      Z2, K1, (AX)(DX*4)
 
-end244:
+end269:
 	VZEROUPPER
 	RET
 
@@ -4677,20 +5302,20 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop249:
+loop274:
 	CMPQ    DX, $0x10
-	JLT     next250
+	JLT     next275
 	VMOVUPS (CX)(BX*4), Z0
 	VMOVUPS (AX)(BX*4), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(BX*4)
 	ADDQ    $0x10, BX
 	SUBQ    $0x10, DX
-	JMP     loop249
+	JMP     loop274
 
-next250:
+next275:
 	TESTQ     DX, DX
-	JZ        end248
+	JZ        end273
 	MOVL      $0xffffffff, SI
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
@@ -4699,7 +5324,7 @@ next250:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*4)
 
-end248:
+end273:
 	VZEROUPPER
 	RET
 
@@ -4712,20 +5337,20 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
 	MOVQ         x_len+40(FP), DX
 	XORQ         BX, BX
 
-loop253:
+loop278:
 	CMPQ        DX, $0x10
-	JLT         next254
+	JLT         next279
 	VMOVUPS     (AX)(BX*4), Z1
 	VMOVUPS     (CX)(BX*4), Z2
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, (AX)(BX*4)
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, DX
-	JMP         loop253
+	JMP         loop278
 
-next254:
+next279:
 	TESTQ       DX, DX
-	JZ          end252
+	JZ          end277
 	MOVL        $0xffffffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
@@ -4734,7 +5359,7 @@ next254:
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, K1, (AX)(BX*4)
 
-end252:
+end277:
 	VZEROUPPER
 	RET
 
@@ -4746,19 +5371,19 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Z0
 	XORQ         DX, DX
 
-loop257:
+loop282:
 	CMPQ    CX, $0x10
-	JLT     next258
+	JLT     next283
 	VMOVUPS (AX)(DX*4), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)(DX*4)
 	ADDQ    $0x10, DX
 	SUBQ    $0x10, CX
-	JMP     loop257
+	JMP     loop282
 
-next258:
+next283:
 	TESTQ     CX, CX
-	JZ        end256
+	JZ        end281
 	MOVL      $0xffffffff, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -4766,7 +5391,7 @@ next258:
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(DX*4)
 
-end256:
+end281:
 	VZEROUPPER
 	RET
 
@@ -4781,9 +5406,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 
-four259:
+four284:
 	CMPQ        DX, $0x40
-	JLT         rest260
+	JLT         rest285
 	VMOVUPS     (AX), Z4
 	VFMADD231PS (CX), Z4, Z0
 	VMOVUPS     64(AX), Z4
@@ -4795,24 +5420,24 @@ four259:
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	SUBQ        $0x40, DX
-	JMP         four259
+	JMP         four284
 
-rest260:
+rest285:
 	XORQ BX, BX
 
-loop263:
+loop288:
 	CMPQ        DX, $0x10
-	JLT         next264
+	JLT         next289
 	VMOVUPS     (AX)(BX*4), Z4
 	VMOVUPS     (CX)(BX*4), Z5
 	VFMADD231PS Z5, Z4, Z0
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, DX
-	JMP         loop263
+	JMP         loop288
 
-next264:
+next289:
 	TESTQ       DX, DX
-	JZ          end262
+	JZ          end287
 	MOVL        $0xffffffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
@@ -4820,7 +5445,7 @@ next264:
 	VMOVUPS.Z   (CX)(BX*4), K1, Z5
 	VFMADD231PS Z5, Z4, Z0
 
-end262:
+end287:
 	VADDPS     Z1, Z0, Z0
 	VADDPS     Z3, Z2, Z2
 	VADDPS     Z2, Z0, Z0
@@ -4846,9 +5471,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 
-four265:
+four290:
 	CMPQ        CX, $0x20
-	JLT         rest266
+	JLT         rest291
 	VCVTPS2PD   (AX), Z4
 	VFMADD231PD Z4, Z4, Z0
 	VCVTPS2PD   32(AX), Z4
@@ -4859,14 +5484,14 @@ four265:
 	VFMADD231PD Z4, Z4, Z3
 	ADDQ        $0x00000080, AX
 	SUBQ        $0x20, CX
-	JMP         four265
+	JMP         four290
 
-rest266:
+rest291:
 	XORQ DX, DX
 
-loop269:
+loop294:
 	CMPQ          CX, $0x10
-	JLT           next270
+	JLT           next295
 	VMOVUPS       (AX)(DX*4), Z4
 	VEXTRACTF64X4 $0x01, Z4, Y5
 	VCVTPS2PD     Y4, Z4
@@ -4875,11 +5500,11 @@ loop269:
 	VFMADD231PD   Z5, Z5, Z1
 	ADDQ          $0x10, DX
 	SUBQ          $0x10, CX
-	JMP           loop269
+	JMP           loop294
 
-next270:
+next295:
 	TESTQ         CX, CX
-	JZ            end268
+	JZ            end293
 	MOVL          $0xffffffff, BX
 	BZHIL         CX, BX, BX
 	KMOVW         BX, K1
@@ -4890,7 +5515,7 @@ next270:
 	VFMADD231PD   Z4, Z4, Z0
 	VFMADD231PD   Z5, Z5, Z1
 
-end268:
+end293:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -4923,9 +5548,9 @@ TEXT ·adamWAVX512(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Z7
 	XORQ         DI, DI
 
-loop273:
+loop298:
 	CMPQ         SI, $0x10
-	JLT          next274
+	JLT          next299
 	VMOVUPS      (CX)(DI*4), Z8
 	VMULPS       Z0, Z8, Z8
 	VMOVUPS      (DX)(DI*4), Z9
@@ -4946,11 +5571,11 @@ loop273:
 	VMOVUPS      Z11, (AX)(DI*4)
 	ADDQ         $0x10, DI
 	SUBQ         $0x10, SI
-	JMP          loop273
+	JMP          loop298
 
-next274:
+next299:
 	TESTQ        SI, SI
-	JZ           end272
+	JZ           end297
 	MOVL         $0xffffffff, R8
 	BZHIL        SI, R8, R8
 	KMOVW        R8, K1
@@ -4973,6 +5598,6 @@ next274:
 	VMOVUPS      Z2, K1, (BX)(DI*4)
 	VMOVUPS      Z4, K1, (AX)(DI*4)
 
-end272:
+end297:
 	VZEROUPPER
 	RET

@@ -48,10 +48,11 @@ func eachRow(t *testing.T, f func(t *testing.T, c rowCase)) {
 			in[i], out[i] = newOperand(t, lengths), newOperand(t, lengths)
 		}
 		for n := range lengths {
-			c := rowCase{n: n, x: in[0].take(n), y: in[1].take(n), z: in[2].take(n)}
-			for i := range 3 {
-				fill(in[i].take(n), &src)
-				c.out[i] = out[i].take(n)
+			c := rowCase{n: n}
+			for i, x := range []*[]float32{&c.x, &c.y, &c.z} {
+				*x = in[i].takeBefore(n, i) // each is aligned in another way
+				fill(*x, &src)
+				c.out[i] = out[i].takeBefore(n, (n+i)%4)
 				fill(c.out[i], &src)
 				c.old[i] = make([]float64, n)
 				for j, v := range c.out[i] {
@@ -331,6 +332,120 @@ func TestAdamW(t *testing.T) {
 			near(t, "p", c.n, i, p[i], p1, 1e-6, 1e-7)
 		}
 	})
+}
+
+// rowKernels are all row kernels, each with how many operands it has and how far it may be from its twin. Operands that are
+// both read and written come first.
+var rowKernels = []struct {
+	name           string
+	operands       int
+	f              func(x [][]float32) (a, b float64)
+	relative, tiny float64
+}{
+	{"Softmax", 2, func(x [][]float32) (a, b float64) { return float64(Softmax(x[0], x[1])), 0 }, 2e-6, 1e-6},
+	{"Softmax in place", 1, func(x [][]float32) (a, b float64) { return float64(Softmax(x[0], x[0])), 0 }, 2e-6, 1e-6},
+	{"LogSumExp", 1, func(x [][]float32) (a, b float64) { return float64(LogSumExp(x[0])), 0 }, 1e-6, 1e-6},
+	{"GELU", 2, func(x [][]float32) (a, b float64) { GELU(x[0], x[1]); return 0, 0 }, 2e-6, 1e-37},
+	{"GELU in place", 1, func(x [][]float32) (a, b float64) { GELU(x[0], x[0]); return 0, 0 }, 2e-6, 1e-37},
+	{"GELUBackward", 3, func(x [][]float32) (a, b float64) { GELUBackward(x[0], x[1], x[2]); return 0, 0 }, 2e-6, 2e-6},
+	{"GELUBackward in place", 2, func(x [][]float32) (a, b float64) { GELUBackward(x[0], x[1], x[0]); return 0, 0 }, 2e-6, 2e-6},
+	{"LayerNorm", 4, func(x [][]float32) (a, b float64) {
+		if len(x[0]) == 0 {
+			return 0, 0
+		}
+		mean, rstd := LayerNorm(x[0], x[1], x[2], x[3], 1e-2)
+		return float64(mean), float64(rstd)
+	}, 1e-5, 1e-5},
+	{"LayerNorm in place", 3, func(x [][]float32) (a, b float64) {
+		if len(x[0]) == 0 {
+			return 0, 0
+		}
+		mean, rstd := LayerNorm(x[0], x[0], x[1], x[2], 1e-2)
+		return float64(mean), float64(rstd)
+	}, 1e-5, 1e-5},
+	{"LayerNormBackward", 6, func(x [][]float32) (a, b float64) {
+		LayerNormBackward(x[0], x[1], x[2], x[3], x[4], x[5], 0.25, 1.5)
+		return 0, 0
+	}, 1e-5, 1e-5},
+	{"Add", 2, func(x [][]float32) (a, b float64) { Add(x[0], x[1]); return 0, 0 }, 0, 0},
+	{"Axpy", 2, func(x [][]float32) (a, b float64) { Axpy(x[0], 0.3, x[1]); return 0, 0 }, 1e-7, 1e-7},
+	{"Scale", 1, func(x [][]float32) (a, b float64) { Scale(x[0], 0.3); return 0, 0 }, 0, 0},
+	{"Dot", 2, func(x [][]float32) (a, b float64) { return float64(Dot(x[0], x[1])), 0 }, 1e-6, 1e-5},
+	{"SumSquares", 1, func(x [][]float32) (a, b float64) { return SumSquares(x[0]), 0 }, 1e-13, 0},
+	{"AdamW", 4, func(x [][]float32) (a, b float64) {
+		for i, v := range x[2] {
+			x[2][i] = v * v // the second moment is not negative
+		}
+		AdamW(x[0], x[3], x[1], x[2], AdamWStep{LR: 0.01, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, Correct1: 0.271, Correct2: 0.002997, GradScale: 0.5})
+		return 0, 0
+	}, 3e-6, 1e-6},
+}
+
+// Every row kernel agrees with its twin at every length, wherever its operands lie and whatever they hold: odd numbers at
+// many places, none, or one at one place of one operand.
+func TestRowTwins(t *testing.T) {
+	const most, trials = 6, 8
+	odd := []float32{nan, inf, -inf, 0, float32(math.Copysign(0, -1)), math.SmallestNonzeroFloat32}
+	everywhere(t, func(t *testing.T) {
+		name, src := Name(), rng.New(5)
+		var operands [most]*operand
+		var twins [most][]float32
+		for i := range operands {
+			operands[i], twins[i] = newOperand(t, lengths), make([]float32, lengths)
+		}
+		numbers := make([]float32, 1<<14)
+		fill(numbers, &src)
+		x, y := make([][]float32, most), make([][]float32, most)
+		for _, k := range rowKernels {
+			x, y := x[:k.operands], y[:k.operands]
+			for n := range lengths {
+				for trial := range trials {
+					for i := range x {
+						x[i], y[i] = operands[i].takeBefore(n, src.IntN(4)), twins[i][:n]
+						copy(x[i], numbers[src.IntN(len(numbers)-n):])
+						if trial == 0 {
+							for range n / 4 {
+								x[i][src.IntN(n)] = odd[src.IntN(len(odd))]
+							}
+						}
+					}
+					if trial > 1 && n > 0 {
+						x[src.IntN(len(x))][src.IntN(n)] = odd[trial-2]
+					}
+					for i := range x {
+						copy(y[i], x[i])
+					}
+					got1, got2 := k.f(x)
+					if err := Use(generic); err != nil {
+						t.Fatal(err)
+					}
+					want1, want2 := k.f(y)
+					if err := Use(name); err != nil {
+						t.Fatal(err)
+					}
+					nearResult(t, k.name, n, got1, want1, k.relative, k.tiny)
+					nearResult(t, k.name, n, got2, want2, k.relative, k.tiny)
+					for i := range x {
+						operands[i].check(t, n)
+						for j, want := range y[i] {
+							near(t, k.name, n, j, x[i][j], float64(want), k.relative, k.tiny)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// nearResult is near for what a kernel returns.
+func nearResult(t *testing.T, what string, n int, got, want, relative, tiny float64) {
+	t.Helper()
+	if got == want || got != got && want != want {
+		return
+	}
+	if d := math.Abs(got - want); !(d <= relative*math.Abs(want)+tiny) {
+		t.Fatalf("result of %s of %d elements: %v, want %v", what, n, got, want)
+	}
 }
 
 // No implementation may disagree with another by more than rounding.

@@ -30,9 +30,15 @@ type Span struct {
 // cut; more threads than this bring nothing.
 const Shards = 8
 
-// chunkTokens is how many tokens a shard carries through the model at once: enough for efficient matrix products, little
-// enough for the second-level cache. Like Shards it is part of what gradients' last bits depend on.
-const chunkTokens = 256
+// chunkTokens is how many tokens a shard carries through the model at once. In a narrow model a layer's activations then stay
+// in the second-level cache; in a wide one they would not, and more tokens read the weights less often. Like Shards it is part
+// of what gradients' last bits depend on.
+func (c Config) chunkTokens() int {
+	if c.Width < 128 {
+		return 168
+	}
+	return 336
+}
 
 // check says what is wrong with the batch, naming the sequence and the position.
 func (c Config) check(batch []Sequence) error {
@@ -107,7 +113,7 @@ type chunk struct {
 
 // fill takes sequences from batch[first:end] as long as they fit and returns the index of the next one. With whole set, all
 // tokens are read, not just those that predictions need.
-func (c *chunk) fill(batch []Sequence, first, end, context int, whole bool) (next int) {
+func (c *chunk) fill(batch []Sequence, first, end int, cfg Config, whole bool) (next int) {
 	c.first = first
 	r := &c.ragged
 	r.Tokens, r.Masks = r.Tokens[:0], r.Masks[:0]
@@ -117,9 +123,9 @@ func (c *chunk) fill(batch []Sequence, first, end, context int, whole bool) (nex
 		s := &batch[next]
 		n := s.needed()
 		if whole {
-			n = min(len(s.Tokens), context)
+			n = min(len(s.Tokens), cfg.Context)
 		}
-		if next > first && len(r.Tokens)+n > chunkTokens {
+		if next > first && len(r.Tokens)+n > cfg.chunkTokens() {
 			break
 		}
 		start := len(r.Tokens)

@@ -68,7 +68,7 @@ func (s *Scorer) runShard(i int) {
 	w := s.workers.take()
 	defer s.workers.put(w)
 	for next := s.bounds[i]; next < s.bounds[i+1]; {
-		next = w.chunk.fill(s.batch, next, s.bounds[i+1], s.model.Config.Context, s.Hook != nil)
+		next = w.chunk.fill(s.batch, next, s.bounds[i+1], s.model.Config, s.Hook != nil)
 		if len(w.chunk.rows) == 0 && s.Hook == nil {
 			continue
 		}

@@ -90,7 +90,7 @@ func (t *Trainer) runShard(i int) {
 	w := t.workers.take()
 	defer t.workers.put(w)
 	for next := t.bounds[i]; next < t.bounds[i+1]; {
-		next = w.chunk.fill(t.batch, next, t.bounds[i+1], t.model.Config.Context, false)
+		next = w.chunk.fill(t.batch, next, t.bounds[i+1], t.model.Config, false)
 		if len(w.chunk.rows) == 0 {
 			continue
 		}

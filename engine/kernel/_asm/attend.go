@@ -163,6 +163,9 @@ func attendScores() {
 		Label(loop)
 		v := isa.vector()
 		VBROADCASTSS(Mem{Base: x}, v)
+		for i := range b {
+			PREFETCHT0(at.at(i).Offset(1024))
+		}
 		for i, t := range total {
 			VFMADD231PS(at.at(i/vectors).Offset(4*isa.lanes*(i%vectors)), v, t)
 		}
@@ -227,42 +230,71 @@ func attendValues() {
 	leave()
 }
 
-// mixHeads does so many heads, a vector of channels at a time, and moves the arguments on.
+// mixHeads does so many heads, and moves the arguments on.
 func mixHeads(count int, width reg.GPVirtual) {
 	name := "mix" + itoa(count)
-	channel := GP64() // those that are done, then those that are left
+	channel := GP64() // those that are done
 	XORQ(channel, channel)
+	rest := GP64() // those that are left
 	Label(name)
-	rest := GP64()
-	rest = loadWord("hw")
+	MOVQ(argument("hw"), rest)
 	SUBQ(channel, rest)
-	limit := GP64()
-	MOVQ(U32(uint32(isa.lanes)), limit)
-	CMPQ(rest, limit)
-	CMOVQGT(limit, rest)
-	mask := isa.mask(func() reg.GPVirtual { return rest })
-	first := loadWord("values")
-	LEAQ(Mem{Base: first, Index: channel, Scale: 4}, first)
-	v := newRows(count, first, loadBytes("hw"))
+	JLE(LabelRef(name + "end"))
+	CMPQ(rest, Imm(uint64(isa.lanes)))
+	JLE(LabelRef(name + "by1"))
+	for _, vectors := range []int{2, 1} {
+		Label(name + "by" + itoa(vectors))
+		mixChannels(name+"v"+itoa(vectors), count, vectors, channel, rest, width)
+		ADDQ(Imm(uint64(isa.lanes*vectors)), channel)
+		JMP(LabelRef(name))
+	}
+	Label(name + "end")
+	step := loadWord("hw")
+	IMUL3Q(Imm(uint64(4*count)), step, step)
+	ADDQ(step, argument("values"))
+	ADDQ(step, argument("z"))
+	step = loadWord("stride")
+	IMUL3Q(Imm(uint64(4*count)), step, step)
+	ADDQ(step, argument("p"))
+}
+
+// mixChannels does so many vectors of the heads' channels, of which the last may be partly used.
+func mixChannels(name string, count, vectors int, channel, rest, width reg.GPVirtual) {
+	mask := isa.mask(clamp(rest, isa.lanes*(vectors-1), isa.lanes))
+	load := func(from Mem, j int, v reg.VecVirtual) {
+		from = from.Offset(4 * isa.lanes * j)
+		if j < vectors-1 {
+			VMOVUPS(from, v)
+		} else {
+			mask.load(from, v)
+		}
+	}
+	begin := func(argument string) reg.GPVirtual {
+		r := loadWord(argument)
+		LEAQ(Mem{Base: r, Index: channel, Scale: 4}, r)
+		return r
+	}
+	v := newRows(count, begin("values"), loadBytes("hw"))
 	p := newRows(count, loadWord("p"), loadBytes("stride"))
-	total := zeros(count)
-	to := loadWord("z")
-	LEAQ(Mem{Base: to, Index: channel, Scale: 4}, to)
-	z := newRows(count, to, v.step)
+	total := zeros(count * vectors)
 	add := Load(Param("add"), GP8()).(reg.GPVirtual)
 	TESTB(add, add)
 	JZ(LabelRef(name + "fresh"))
-	for h, t := range total {
-		mask.load(z.at(h), t)
+	z := newRows(count, begin("z"), v.step)
+	for i, t := range total {
+		load(z.at(i/vectors), i%vectors, t)
 	}
 	Label(name + "fresh")
 	n := loadWord("n")
 	Label(name + "token")
-	for h, t := range total {
-		x, share := isa.vector(), isa.vector()
-		mask.load(v.at(h), x)
+	for h := range count {
+		share := isa.vector()
 		VBROADCASTSS(p.at(h), share)
-		VFMADD231PS(x, share, t)
+		for j := range vectors {
+			x := isa.vector()
+			load(v.at(h), j, x)
+			VFMADD231PS(x, share, total[h*vectors+j])
+		}
 	}
 	for _, pointer := range v.pointers {
 		ADDQ(width, pointer)
@@ -272,20 +304,12 @@ func mixHeads(count int, width reg.GPVirtual) {
 	}
 	DECQ(n)
 	JNZ(LabelRef(name + "token"))
-	to = loadWord("z")
-	LEAQ(Mem{Base: to, Index: channel, Scale: 4}, to)
-	z = newRows(count, to, loadBytes("hw"))
-	for h, t := range total {
-		mask.storeAll(t, z.at(h))
+	z = newRows(count, begin("z"), loadBytes("hw"))
+	for i, t := range total {
+		if to := z.at(i / vectors).Offset(4 * isa.lanes * (i % vectors)); i%vectors < vectors-1 {
+			VMOVUPS(t, to)
+		} else {
+			mask.storeAll(t, to)
+		}
 	}
-	ADDQ(Imm(uint64(isa.lanes)), channel)
-	CMPQ(channel, argument("hw"))
-	JLT(LabelRef(name))
-	step := loadWord("hw")
-	IMUL3Q(Imm(uint64(4*count)), step, step)
-	ADDQ(step, argument("values"))
-	ADDQ(step, argument("z"))
-	step = loadWord("stride")
-	IMUL3Q(Imm(uint64(4*count)), step, step)
-	ADDQ(step, argument("p"))
 }
