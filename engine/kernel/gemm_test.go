@@ -182,30 +182,35 @@ func fillNaN(x []float32) {
 	}
 }
 
-// chains adds k terms to each of a row of sums, with products fused into the additions as fma(x, y, z) or rounded before.
-// The product is exact in float64. Rounding the sum to float64 first does harm only if it ends halfway between two numbers
-// of float32; then it must be rounded to odd, so that rounding it again cannot err (Boldo and Melquiond 2008). The race
-// detector would slow all this down much.
+// chains adds k terms to each of a row of sums, with products fused into the additions or rounded before. The race detector
+// would slow it down much.
 //
 //go:norace
 func chains(sums []float32, k int, a []float32, stepAK int, b []float32, stepB, stepBK int, fused bool) {
 	for q := range k {
 		x, row := a[q*stepAK], b[q*stepBK:]
-		if !fused {
-			for j := range sums {
-				sums[j] += float32(x * row[j*stepB])
-			}
-			continue
-		}
 		for j, z := range sums {
-			p := float64(x) * float64(row[j*stepB])
-			s := p + float64(z)
-			if bits := math.Float64bits(s); bits&(1<<29-1) == 1<<28 || bits<<1 < normal32<<1 {
-				s = roundOdd(p, float64(z), s)
+			if fused {
+				sums[j] = fma32(x, row[j*stepB], z)
+			} else {
+				sums[j] = z + float32(x*row[j*stepB])
 			}
-			sums[j] = float32(s)
 		}
 	}
+}
+
+// fma32 returns x*y+z rounded once. The product is exact in float64. Rounding the sum to float64 first does harm only if it
+// ends halfway between two numbers of float32; then it must be rounded to odd, so that rounding it again cannot err (Boldo
+// and Melquiond 2008).
+//
+//go:norace
+func fma32(x, y, z float32) float32 {
+	p := float64(x) * float64(y)
+	s := p + float64(z)
+	if bits := math.Float64bits(s); bits&(1<<29-1) == 1<<28 || bits<<1 < normal32<<1 {
+		s = roundOdd(p, float64(z), s)
+	}
+	return float32(s)
 }
 
 // normal32 is the smallest number that is normal in float32, as bits of a float64; below it, halfway is elsewhere.
