@@ -37,7 +37,8 @@ class Variant:
         return f"{self.threads} threads, {library}, {'memory kept' if self.keep else 'plain malloc'}, {self.mode}"
 
     def environment(self):
-        env = dict(os.environ, OMP_WAIT_POLICY="passive")
+        env = {k: v for k, v in os.environ.items() if not k.startswith("OPENBLAS_")}  # let OpenBLAS find its own best kernels
+        env["OMP_WAIT_POLICY"] = "passive"
         if self.blas:
             env["LD_LIBRARY_PATH"] = self.blas
         if self.keep:

@@ -190,37 +190,34 @@ func chains(sums []float32, k int, a []float32, stepAK int, b []float32, stepB, 
 	for q := range k {
 		x, row := a[q*stepAK], b[q*stepBK:]
 		for j, z := range sums {
-			if fused {
-				sums[j] = fma32(x, row[j*stepB], z)
+			y := row[j*stepB]
+			if !fused {
+				sums[j] = z + float32(x*y)
+			} else if s := float64(x)*float64(y) + float64(z); mayTie(s) {
+				sums[j] = fma32(x, y, z)
 			} else {
-				sums[j] = z + float32(x*row[j*stepB])
+				sums[j] = float32(s) // as fma32 would, but without the call
 			}
 		}
 	}
 }
 
-// fma32 returns x*y+z rounded once. The product is exact in float64. Rounding the sum to float64 first does harm only if it
-// ends halfway between two numbers of float32; then it must be rounded to odd, so that rounding it again cannot err (Boldo
-// and Melquiond 2008).
-//
-//go:norace
-func fma32(x, y, z float32) float32 {
-	p := float64(x) * float64(y)
-	s := p + float64(z)
-	if bits := math.Float64bits(s); bits&(1<<29-1) == 1<<28 || bits<<1 < normal32<<1 {
-		s = roundOdd(p, float64(z), s)
-	}
-	return float32(s)
+// mayTie reports whether s may lie halfway between two numbers of float32.
+func mayTie(s float64) bool {
+	const normal = (1023 - 126) << 52 // the smallest number that is normal in float32: below it, halfway is elsewhere
+	bits := math.Float64bits(s)
+	return bits&(1<<29-1) == 1<<28 || bits<<1 < normal<<1
 }
 
-// normal32 is the smallest number that is normal in float32, as bits of a float64; below it, halfway is elsewhere.
-const normal32 = (1023 - 126) << 52
-
-// roundOdd rounds p + q to odd, given s, which is p + q rounded to even.
-//
-//go:norace
-//go:noinline
-func roundOdd(p, q, s float64) float64 {
+// fma32 returns x*y+z rounded once. The product is exact in float64. Rounding the sum to float64 first does harm only if it
+// then lies halfway between two numbers of float32; so it is rounded to odd, and rounding it again cannot err (Boldo and
+// Melquiond 2008).
+func fma32(x, y, z float32) float32 {
+	p, q := float64(x)*float64(y), float64(z)
+	s := p + q
+	if !mayTie(s) {
+		return float32(s)
+	}
 	back := s - p
 	lost := (p - (s - back)) + (q - back)
 	if lost != 0 && math.Float64bits(s)&1 == 0 {
@@ -230,7 +227,7 @@ func roundOdd(p, q, s float64) float64 {
 			s = math.Float64frombits(math.Float64bits(s) - 1)
 		}
 	}
-	return s
+	return float32(s)
 }
 
 // Every tile, edge and mask: all small sizes in all orientations.
