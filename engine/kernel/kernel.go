@@ -163,6 +163,24 @@ func Add(dst, x []float32) {
 	}
 }
 
+// AddRows adds the rows of x, each as long as dst and ld elements after the one before, to dst, first to last.
+func AddRows(dst, x []float32, rows, ld int) {
+	checkMatrix("x", false, rows, len(dst), x, ld)
+	if rows == 0 || len(dst) == 0 {
+		return
+	}
+	switch {
+	case useAVX512:
+		addRowsAVX512(&dst[0], &x[0], ld, rows, len(dst))
+	case useAVX2:
+		addRowsAVX2(&dst[0], &x[0], ld, rows, len(dst))
+	default:
+		for i := range rows {
+			addGeneric(dst, x[i*ld:i*ld+len(dst)])
+		}
+	}
+}
+
 // Axpy sets dst[i] += alpha * x[i]. The two have the same length.
 func Axpy(dst []float32, alpha float32, x []float32) {
 	sameLength("Axpy", len(dst), len(x))

@@ -85,4 +85,9 @@ func rowByColumnsAVX2(n int, k int, a *float32, stepK int, b *float32, ldb int, 
 	unreachable()
 }
 
+func clearUpperAVX2(x *float32, n int)                       { unreachable() }
+func clearUpperAVX512(x *float32, n int)                     { unreachable() }
+func addRowsAVX2(dst, x *float32, ld int, rows int, n int)   { unreachable() }
+func addRowsAVX512(dst, x *float32, ld int, rows int, n int) { unreachable() }
+
 func unreachable() float32 { panic("kernel: assembly called where there is none") }

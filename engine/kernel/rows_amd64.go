@@ -24,6 +24,11 @@ func softmaxRowsAVX2(x *float32, stride int, rows int, n int, grow int) (top flo
 //go:noescape
 func softmaxBackwardRowsAVX2(d *float32, p *float32, stride int, rows int, n int, grow int)
 
+// clearUpperAVX2 sets x[i*n+j] = 0 for i < j < n.
+//
+//go:noescape
+func clearUpperAVX2(x *float32, n int)
+
 // attendScoresAVX2 sets scores[h*stride+t] to the sum over j < hw of q[h*hw+j]*keys[t/16*heads*hw*16 + (h*hw+j)*16 + t%16] for t < n; up to the next multiple of 16 it writes whatever follows.
 //
 //go:noescape
@@ -58,6 +63,11 @@ func layerNormBackwardAVX2(dx []float32, dgain []float32, dbias []float32, dy []
 //
 //go:noescape
 func addAVX2(dst []float32, x []float32)
+
+// addRowsAVX2 sets dst[j] to dst[j] + x[j] + x[ld+j] + ... over the rows, in this order, for j < n.
+//
+//go:noescape
+func addRowsAVX2(dst *float32, x *float32, ld int, rows int, n int)
 
 // axpyAVX2 is Axpy.
 //
@@ -104,6 +114,11 @@ func softmaxRowsAVX512(x *float32, stride int, rows int, n int, grow int) (top f
 //go:noescape
 func softmaxBackwardRowsAVX512(d *float32, p *float32, stride int, rows int, n int, grow int)
 
+// clearUpperAVX512 sets x[i*n+j] = 0 for i < j < n.
+//
+//go:noescape
+func clearUpperAVX512(x *float32, n int)
+
 // attendScoresAVX512 sets scores[h*stride+t] to the sum over j < hw of q[h*hw+j]*keys[t/16*heads*hw*16 + (h*hw+j)*16 + t%16] for t < n; up to the next multiple of 16 it writes whatever follows.
 //
 //go:noescape
@@ -138,6 +153,11 @@ func layerNormBackwardAVX512(dx []float32, dgain []float32, dbias []float32, dy 
 //
 //go:noescape
 func addAVX512(dst []float32, x []float32)
+
+// addRowsAVX512 sets dst[j] to dst[j] + x[j] + x[ld+j] + ... over the rows, in this order, for j < n.
+//
+//go:noescape
+func addRowsAVX512(dst *float32, x *float32, ld int, rows int, n int)
 
 // axpyAVX512 is Axpy.
 //

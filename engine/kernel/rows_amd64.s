@@ -1289,6 +1289,69 @@ end56:
 	VZEROUPPER
 	RET
 
+// func clearUpperAVX2(x *float32, n int)
+// Requires: AVX
+TEXT ·clearUpperAVX2(SB), NOSPLIT, $0-16
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	MOVQ   CX, DX
+	INCQ   DX
+	SHLQ   $0x02, DX
+	ADDQ   $0x04, AX
+	VXORPS Y0, Y0, Y0
+
+row:
+	DECQ CX
+	JLE  done
+	MOVQ CX, BX
+	XORQ SI, SI
+
+loop64:
+	CMPQ    BX, $0x08
+	JLT     next65
+	VMOVUPS Y0, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, BX
+	JMP     loop64
+
+next65:
+	TESTQ BX, BX
+	JZ    end63
+
+	// A window on eight ones and eight zeros
+	LEAQ         tailMaskrows<>+32(SB), DI
+	MOVQ         BX, R8
+	SHLQ         $0x02, R8
+	SUBQ         R8, DI
+	VMOVUPS      (DI), Y1
+	LEAQ         (AX)(SI*4), SI
+	TESTQ        $0x00000004, BX
+	JZ           two66
+	VMOVUPS      X0, (SI)
+	VEXTRACTF128 $0x01, Y0, X0
+	ADDQ         $0x10, SI
+
+two66:
+	TESTQ   $0x00000002, BX
+	JZ      one67
+	VMOVLPS X0, (SI)
+	VPSRLDQ $0x08, X0, X0
+	ADDQ    $0x08, SI
+
+one67:
+	TESTQ  $0x00000001, BX
+	JZ     stored68
+	VMOVSS X0, (SI)
+
+stored68:
+end63:
+	ADDQ DX, AX
+	JMP  row
+
+done:
+	VZEROUPPER
+	RET
+
 // func attendScoresAVX2(heads int, hw int, n int, q *float32, keys *float32, scores *float32, stride int)
 // Requires: AVX, FMA3, MMX+
 TEXT ·attendScoresAVX2(SB), NOSPLIT, $0-56
@@ -1488,11 +1551,11 @@ mix4v2token:
 	CMPQ         R9, R10
 	CMOVQGT      R10, R9
 	CMPQ         R9, $0x08
-	JNE          partial62
+	JNE          partial69
 	VMOVUPS      Y2, 32(SI)
-	JMP          whole63
+	JMP          whole70
 
-partial62:
+partial69:
 	MOVQ         BX, R9
 	SUBQ         $0x08, R9
 	MOVQ         $0x00000000, R10
@@ -1503,25 +1566,25 @@ partial62:
 	CMOVQGT      R10, R9
 	LEAQ         32(SI), R10
 	TESTQ        $0x00000004, R9
-	JZ           two64
+	JZ           two71
 	VMOVUPS      X2, (R10)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R10
 
-two64:
+two71:
 	TESTQ   $0x00000002, R9
-	JZ      one65
+	JZ      one72
 	VMOVLPS X2, (R10)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, R10
 
-one65:
+one72:
 	TESTQ  $0x00000001, R9
-	JZ     stored66
+	JZ     stored73
 	VMOVSS X2, (R10)
 
-stored66:
-whole63:
+stored73:
+whole70:
 	VMOVUPS Y3, (SI)(DI*1)
 	MOVQ    BX, R9
 	SUBQ    $0x08, R9
@@ -1532,11 +1595,11 @@ whole63:
 	CMPQ    R9, R10
 	CMOVQGT R10, R9
 	CMPQ    R9, $0x08
-	JNE     partial67
+	JNE     partial74
 	VMOVUPS Y4, 32(SI)(DI*1)
-	JMP     whole68
+	JMP     whole75
 
-partial67:
+partial74:
 	MOVQ         BX, R9
 	SUBQ         $0x08, R9
 	MOVQ         $0x00000000, R10
@@ -1547,25 +1610,25 @@ partial67:
 	CMOVQGT      R10, R9
 	LEAQ         32(SI)(DI*1), R10
 	TESTQ        $0x00000004, R9
-	JZ           two69
+	JZ           two76
 	VMOVUPS      X4, (R10)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, R10
 
-two69:
+two76:
 	TESTQ   $0x00000002, R9
-	JZ      one70
+	JZ      one77
 	VMOVLPS X4, (R10)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, R10
 
-one70:
+one77:
 	TESTQ  $0x00000001, R9
-	JZ     stored71
+	JZ     stored78
 	VMOVSS X4, (R10)
 
-stored71:
-whole68:
+stored78:
+whole75:
 	VMOVUPS Y5, (SI)(DI*2)
 	MOVQ    BX, R9
 	SUBQ    $0x08, R9
@@ -1576,11 +1639,11 @@ whole68:
 	CMPQ    R9, R10
 	CMOVQGT R10, R9
 	CMPQ    R9, $0x08
-	JNE     partial72
+	JNE     partial79
 	VMOVUPS Y6, 32(SI)(DI*2)
-	JMP     whole73
+	JMP     whole80
 
-partial72:
+partial79:
 	MOVQ         BX, R9
 	SUBQ         $0x08, R9
 	MOVQ         $0x00000000, R10
@@ -1591,25 +1654,25 @@ partial72:
 	CMOVQGT      R10, R9
 	LEAQ         32(SI)(DI*2), SI
 	TESTQ        $0x00000004, R9
-	JZ           two74
+	JZ           two81
 	VMOVUPS      X6, (SI)
 	VEXTRACTF128 $0x01, Y6, X6
 	ADDQ         $0x10, SI
 
-two74:
+two81:
 	TESTQ   $0x00000002, R9
-	JZ      one75
+	JZ      one82
 	VMOVLPS X6, (SI)
 	VPSRLDQ $0x08, X6, X6
 	ADDQ    $0x08, SI
 
-one75:
+one82:
 	TESTQ  $0x00000001, R9
-	JZ     stored76
+	JZ     stored83
 	VMOVSS X6, (SI)
 
-stored76:
-whole73:
+stored83:
+whole80:
 	VMOVUPS Y7, (R8)
 	MOVQ    BX, SI
 	SUBQ    $0x08, SI
@@ -1620,11 +1683,11 @@ whole73:
 	CMPQ    SI, DI
 	CMOVQGT DI, SI
 	CMPQ    SI, $0x08
-	JNE     partial77
+	JNE     partial84
 	VMOVUPS Y8, 32(R8)
-	JMP     whole78
+	JMP     whole85
 
-partial77:
+partial84:
 	SUBQ         $0x08, BX
 	MOVQ         $0x00000000, SI
 	CMPQ         BX, SI
@@ -1634,25 +1697,25 @@ partial77:
 	CMOVQGT      SI, BX
 	LEAQ         32(R8), SI
 	TESTQ        $0x00000004, BX
-	JZ           two79
+	JZ           two86
 	VMOVUPS      X8, (SI)
 	VEXTRACTF128 $0x01, Y8, X8
 	ADDQ         $0x10, SI
 
-two79:
+two86:
 	TESTQ   $0x00000002, BX
-	JZ      one80
+	JZ      one87
 	VMOVLPS X8, (SI)
 	VPSRLDQ $0x08, X8, X8
 	ADDQ    $0x08, SI
 
-one80:
+one87:
 	TESTQ  $0x00000001, BX
-	JZ     stored81
+	JZ     stored88
 	VMOVSS X8, (SI)
 
-stored81:
-whole78:
+stored88:
+whole85:
 	ADDQ $0x10, CX
 	JMP  mix4
 
@@ -1735,11 +1798,11 @@ mix4v1token:
 	CMPQ         R9, R10
 	CMOVQGT      R10, R9
 	CMPQ         R9, $0x08
-	JNE          partial82
+	JNE          partial89
 	VMOVUPS      Y1, (SI)
-	JMP          whole83
+	JMP          whole90
 
-partial82:
+partial89:
 	MOVQ         BX, R9
 	SUBQ         $0x00, R9
 	MOVQ         $0x00000000, R10
@@ -1750,25 +1813,25 @@ partial82:
 	CMOVQGT      R10, R9
 	LEAQ         (SI), R10
 	TESTQ        $0x00000004, R9
-	JZ           two84
+	JZ           two91
 	VMOVUPS      X1, (R10)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, R10
 
-two84:
+two91:
 	TESTQ   $0x00000002, R9
-	JZ      one85
+	JZ      one92
 	VMOVLPS X1, (R10)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, R10
 
-one85:
+one92:
 	TESTQ  $0x00000001, R9
-	JZ     stored86
+	JZ     stored93
 	VMOVSS X1, (R10)
 
-stored86:
-whole83:
+stored93:
+whole90:
 	MOVQ    BX, R9
 	SUBQ    $0x00, R9
 	MOVQ    $0x00000000, R10
@@ -1778,11 +1841,11 @@ whole83:
 	CMPQ    R9, R10
 	CMOVQGT R10, R9
 	CMPQ    R9, $0x08
-	JNE     partial87
+	JNE     partial94
 	VMOVUPS Y2, (SI)(DI*1)
-	JMP     whole88
+	JMP     whole95
 
-partial87:
+partial94:
 	MOVQ         BX, R9
 	SUBQ         $0x00, R9
 	MOVQ         $0x00000000, R10
@@ -1793,25 +1856,25 @@ partial87:
 	CMOVQGT      R10, R9
 	LEAQ         (SI)(DI*1), R10
 	TESTQ        $0x00000004, R9
-	JZ           two89
+	JZ           two96
 	VMOVUPS      X2, (R10)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, R10
 
-two89:
+two96:
 	TESTQ   $0x00000002, R9
-	JZ      one90
+	JZ      one97
 	VMOVLPS X2, (R10)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, R10
 
-one90:
+one97:
 	TESTQ  $0x00000001, R9
-	JZ     stored91
+	JZ     stored98
 	VMOVSS X2, (R10)
 
-stored91:
-whole88:
+stored98:
+whole95:
 	MOVQ    BX, R9
 	SUBQ    $0x00, R9
 	MOVQ    $0x00000000, R10
@@ -1821,11 +1884,11 @@ whole88:
 	CMPQ    R9, R10
 	CMOVQGT R10, R9
 	CMPQ    R9, $0x08
-	JNE     partial92
+	JNE     partial99
 	VMOVUPS Y3, (SI)(DI*2)
-	JMP     whole93
+	JMP     whole100
 
-partial92:
+partial99:
 	MOVQ         BX, R9
 	SUBQ         $0x00, R9
 	MOVQ         $0x00000000, R10
@@ -1836,25 +1899,25 @@ partial92:
 	CMOVQGT      R10, R9
 	LEAQ         (SI)(DI*2), SI
 	TESTQ        $0x00000004, R9
-	JZ           two94
+	JZ           two101
 	VMOVUPS      X3, (SI)
 	VEXTRACTF128 $0x01, Y3, X3
 	ADDQ         $0x10, SI
 
-two94:
+two101:
 	TESTQ   $0x00000002, R9
-	JZ      one95
+	JZ      one102
 	VMOVLPS X3, (SI)
 	VPSRLDQ $0x08, X3, X3
 	ADDQ    $0x08, SI
 
-one95:
+one102:
 	TESTQ  $0x00000001, R9
-	JZ     stored96
+	JZ     stored103
 	VMOVSS X3, (SI)
 
-stored96:
-whole93:
+stored103:
+whole100:
 	MOVQ    BX, SI
 	SUBQ    $0x00, SI
 	MOVQ    $0x00000000, DI
@@ -1864,11 +1927,11 @@ whole93:
 	CMPQ    SI, DI
 	CMOVQGT DI, SI
 	CMPQ    SI, $0x08
-	JNE     partial97
+	JNE     partial104
 	VMOVUPS Y4, (R8)
-	JMP     whole98
+	JMP     whole105
 
-partial97:
+partial104:
 	SUBQ         $0x00, BX
 	MOVQ         $0x00000000, SI
 	CMPQ         BX, SI
@@ -1878,25 +1941,25 @@ partial97:
 	CMOVQGT      SI, BX
 	LEAQ         (R8), SI
 	TESTQ        $0x00000004, BX
-	JZ           two99
+	JZ           two106
 	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, SI
 
-two99:
+two106:
 	TESTQ   $0x00000002, BX
-	JZ      one100
+	JZ      one107
 	VMOVLPS X4, (SI)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, SI
 
-one100:
+one107:
 	TESTQ  $0x00000001, BX
-	JZ     stored101
+	JZ     stored108
 	VMOVSS X4, (SI)
 
-stored101:
-whole98:
+stored108:
+whole105:
 	ADDQ $0x08, CX
 	JMP  mix4
 
@@ -1980,11 +2043,11 @@ mix1v2token:
 	CMPQ         DI, R8
 	CMOVQGT      R8, DI
 	CMPQ         DI, $0x08
-	JNE          partial102
+	JNE          partial109
 	VMOVUPS      Y2, 32(SI)
-	JMP          whole103
+	JMP          whole110
 
-partial102:
+partial109:
 	SUBQ         $0x08, BX
 	MOVQ         $0x00000000, DI
 	CMPQ         BX, DI
@@ -1994,25 +2057,25 @@ partial102:
 	CMOVQGT      DI, BX
 	LEAQ         32(SI), SI
 	TESTQ        $0x00000004, BX
-	JZ           two104
+	JZ           two111
 	VMOVUPS      X2, (SI)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, SI
 
-two104:
+two111:
 	TESTQ   $0x00000002, BX
-	JZ      one105
+	JZ      one112
 	VMOVLPS X2, (SI)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, SI
 
-one105:
+one112:
 	TESTQ  $0x00000001, BX
-	JZ     stored106
+	JZ     stored113
 	VMOVSS X2, (SI)
 
-stored106:
-whole103:
+stored113:
+whole110:
 	ADDQ $0x10, CX
 	JMP  mix1
 
@@ -2070,11 +2133,11 @@ mix1v1token:
 	CMPQ         DI, R8
 	CMOVQGT      R8, DI
 	CMPQ         DI, $0x08
-	JNE          partial107
+	JNE          partial114
 	VMOVUPS      Y1, (SI)
-	JMP          whole108
+	JMP          whole115
 
-partial107:
+partial114:
 	SUBQ         $0x00, BX
 	MOVQ         $0x00000000, DI
 	CMPQ         BX, DI
@@ -2084,25 +2147,25 @@ partial107:
 	CMOVQGT      DI, BX
 	LEAQ         (SI), SI
 	TESTQ        $0x00000004, BX
-	JZ           two109
+	JZ           two116
 	VMOVUPS      X1, (SI)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, SI
 
-two109:
+two116:
 	TESTQ   $0x00000002, BX
-	JZ      one110
+	JZ      one117
 	VMOVLPS X1, (SI)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, SI
 
-one110:
+one117:
 	TESTQ  $0x00000001, BX
-	JZ     stored111
+	JZ     stored118
 	VMOVSS X1, (SI)
 
-stored111:
-whole108:
+stored118:
+whole115:
 	ADDQ $0x08, CX
 	JMP  mix1
 
@@ -2129,9 +2192,9 @@ TEXT ·geluAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop114:
+loop121:
 	CMPQ         DX, $0x18
-	JLT          next115
+	JLT          next122
 	VMOVUPS      (CX)(BX*4), Y0
 	VMOVUPS      32(CX)(BX*4), Y1
 	VMOVUPS      64(CX)(BX*4), Y2
@@ -2214,12 +2277,12 @@ loop114:
 	VMOVUPS      Y2, 64(AX)(BX*4)
 	ADDQ         $0x18, BX
 	SUBQ         $0x18, DX
-	JMP          loop114
+	JMP          loop121
 
-next115:
-loop116:
+next122:
+loop123:
 	CMPQ         DX, $0x08
-	JLT          next117
+	JLT          next124
 	VMOVUPS      (CX)(BX*4), Y0
 	VMOVUPS      splatc1200000rows<>+0(SB), Y1
 	VMOVUPS      splat41200000rows<>+0(SB), Y2
@@ -2250,11 +2313,11 @@ loop116:
 	VMOVUPS      Y0, (AX)(BX*4)
 	ADDQ         $0x08, BX
 	SUBQ         $0x08, DX
-	JMP          loop116
+	JMP          loop123
 
-next117:
+next124:
 	TESTQ DX, DX
-	JZ    end113
+	JZ    end120
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -2291,25 +2354,25 @@ next117:
 	VDIVPS       Y1, Y0, Y0
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two118
+	JZ           two125
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two118:
+two125:
 	TESTQ   $0x00000002, DX
-	JZ      one119
+	JZ      one126
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one119:
+one126:
 	TESTQ  $0x00000001, DX
-	JZ     stored120
+	JZ     stored127
 	VMOVSS X0, (AX)
 
-stored120:
-end113:
+stored127:
+end120:
 	VZEROUPPER
 	RET
 
@@ -2394,9 +2457,9 @@ TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-72
 	MOVQ x_len+32(FP), BX
 	XORQ SI, SI
 
-loop123:
+loop130:
 	CMPQ         BX, $0x10
-	JLT          next124
+	JLT          next131
 	VMOVUPS      (CX)(SI*4), Y0
 	VMOVUPS      32(CX)(SI*4), Y1
 	VMOVUPS      splatc1200000rows<>+0(SB), Y2
@@ -2471,12 +2534,12 @@ loop123:
 	VMOVUPS      Y7, 32(AX)(SI*4)
 	ADDQ         $0x10, SI
 	SUBQ         $0x10, BX
-	JMP          loop123
+	JMP          loop130
 
-next124:
-loop125:
+next131:
+loop132:
 	CMPQ         BX, $0x08
-	JLT          next126
+	JLT          next133
 	VMOVUPS      (CX)(SI*4), Y0
 	VMOVUPS      splatc1200000rows<>+0(SB), Y1
 	VMOVUPS      splat41200000rows<>+0(SB), Y2
@@ -2516,11 +2579,11 @@ loop125:
 	VMOVUPS      Y3, (AX)(SI*4)
 	ADDQ         $0x08, SI
 	SUBQ         $0x08, BX
-	JMP          loop125
+	JMP          loop132
 
-next126:
+next133:
 	TESTQ BX, BX
-	JZ    end122
+	JZ    end129
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), DI
@@ -2566,25 +2629,25 @@ next126:
 	VMULPS       Y2, Y0, Y0
 	LEAQ         (AX)(SI*4), AX
 	TESTQ        $0x00000004, BX
-	JZ           two127
+	JZ           two134
 	VMOVUPS      X0, (AX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, AX
 
-two127:
+two134:
 	TESTQ   $0x00000002, BX
-	JZ      one128
+	JZ      one135
 	VMOVLPS X0, (AX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, AX
 
-one128:
+one135:
 	TESTQ  $0x00000001, BX
-	JZ     stored129
+	JZ     stored136
 	VMOVSS X0, (AX)
 
-stored129:
-end122:
+stored136:
+end129:
 	VZEROUPPER
 	RET
 
@@ -2639,18 +2702,18 @@ TEXT ·layerNormAVX2(SB), NOSPLIT, $0-112
 	MOVQ         DX, DI
 	XORQ         R8, R8
 
-loop132:
+loop139:
 	CMPQ    DI, $0x08
-	JLT     next133
+	JLT     next140
 	VMOVUPS (CX)(R8*4), Y2
 	VADDPS  Y2, Y1, Y1
 	ADDQ    $0x08, R8
 	SUBQ    $0x08, DI
-	JMP     loop132
+	JMP     loop139
 
-next133:
+next140:
 	TESTQ DI, DI
-	JZ    end131
+	JZ    end138
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskrows<>+32(SB), R9
@@ -2660,7 +2723,7 @@ next133:
 	VMASKMOVPS (CX)(R8*4), Y2, Y2
 	VADDPS     Y2, Y1, Y1
 
-end131:
+end138:
 	VPERM2F128 $0x01, Y1, Y1, Y2
 	VADDPS     Y2, Y1, Y1
 	VPERMILPS  $0x4e, Y1, Y2
@@ -2672,19 +2735,19 @@ end131:
 	MOVQ       DX, DI
 	XORQ       R8, R8
 
-loop136:
+loop143:
 	CMPQ        DI, $0x08
-	JLT         next137
+	JLT         next144
 	VMOVUPS     (CX)(R8*4), Y3
 	VSUBPS      Y1, Y3, Y3
 	VFMADD231PS Y3, Y3, Y2
 	ADDQ        $0x08, R8
 	SUBQ        $0x08, DI
-	JMP         loop136
+	JMP         loop143
 
-next137:
+next144:
 	TESTQ DI, DI
-	JZ    end135
+	JZ    end142
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), R9
@@ -2696,7 +2759,7 @@ next137:
 	VANDPS      Y4, Y3, Y4
 	VFMADD231PS Y4, Y4, Y2
 
-end135:
+end142:
 	VPERM2F128   $0x01, Y2, Y2, Y3
 	VADDPS       Y3, Y2, Y2
 	VPERMILPS    $0x4e, Y2, Y3
@@ -2711,9 +2774,9 @@ end135:
 	VDIVPS       Y2, Y0, Y0
 	XORQ         DI, DI
 
-loop140:
+loop147:
 	CMPQ        DX, $0x08
-	JLT         next141
+	JLT         next148
 	VMOVUPS     (CX)(DI*4), Y2
 	VSUBPS      Y1, Y2, Y2
 	VMULPS      Y0, Y2, Y2
@@ -2723,11 +2786,11 @@ loop140:
 	VMOVUPS     Y3, (AX)(DI*4)
 	ADDQ        $0x08, DI
 	SUBQ        $0x08, DX
-	JMP         loop140
+	JMP         loop147
 
-next141:
+next148:
 	TESTQ DX, DX
-	JZ    end139
+	JZ    end146
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -2743,25 +2806,25 @@ next141:
 	VFMADD231PS  Y2, Y3, Y4
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two142
+	JZ           two149
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two142:
+two149:
 	TESTQ   $0x00000002, DX
-	JZ      one143
+	JZ      one150
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one143:
+one150:
 	TESTQ  $0x00000001, DX
-	JZ     stored144
+	JZ     stored151
 	VMOVSS X4, (AX)
 
-stored144:
-end139:
+stored151:
+end146:
 	VMOVSS X1, mean+104(FP)
 	VMOVSS X0, rstd+108(FP)
 	VZEROUPPER
@@ -2784,9 +2847,9 @@ TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $0-152
 	MOVQ         R8, R9
 	XORQ         R10, R10
 
-loop147:
+loop154:
 	CMPQ        R9, $0x08
-	JLT         next148
+	JLT         next155
 	VMOVUPS     (SI)(R10*4), Y4
 	VSUBPS      Y0, Y4, Y4
 	VMULPS      Y1, Y4, Y4
@@ -2803,11 +2866,11 @@ loop147:
 	VFMADD231PS Y4, Y5, Y3
 	ADDQ        $0x08, R10
 	SUBQ        $0x08, R9
-	JMP         loop147
+	JMP         loop154
 
-next148:
+next155:
 	TESTQ R9, R9
-	JZ    end146
+	JZ    end153
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R11
@@ -2823,53 +2886,53 @@ next148:
 	VFMADD231PS  Y5, Y6, Y7
 	LEAQ         (CX)(R10*4), CX
 	TESTQ        $0x00000004, R9
-	JZ           two149
+	JZ           two156
 	VMOVUPS      X7, (CX)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, CX
 
-two149:
+two156:
 	TESTQ   $0x00000002, R9
-	JZ      one150
+	JZ      one157
 	VMOVLPS X7, (CX)
 	VPSRLDQ $0x08, X7, X7
 	ADDQ    $0x08, CX
 
-one150:
+one157:
 	TESTQ  $0x00000001, R9
-	JZ     stored151
+	JZ     stored158
 	VMOVSS X7, (CX)
 
-stored151:
+stored158:
 	VMASKMOVPS   (DX)(R10*4), Y4, Y7
 	VADDPS       Y6, Y7, Y7
 	LEAQ         (DX)(R10*4), CX
 	TESTQ        $0x00000004, R9
-	JZ           two152
+	JZ           two159
 	VMOVUPS      X7, (CX)
 	VEXTRACTF128 $0x01, Y7, X7
 	ADDQ         $0x10, CX
 
-two152:
+two159:
 	TESTQ   $0x00000002, R9
-	JZ      one153
+	JZ      one160
 	VMOVLPS X7, (CX)
 	VPSRLDQ $0x08, X7, X7
 	ADDQ    $0x08, CX
 
-one153:
+one160:
 	TESTQ  $0x00000001, R9
-	JZ     stored154
+	JZ     stored161
 	VMOVSS X7, (CX)
 
-stored154:
+stored161:
 	VMASKMOVPS  (DI)(R10*4), Y4, Y7
 	VMULPS      Y7, Y6, Y6
 	VADDPS      Y6, Y2, Y2
 	VANDPS      Y5, Y4, Y5
 	VFMADD231PS Y5, Y6, Y3
 
-end146:
+end153:
 	VXORPS       Y4, Y4, Y4
 	VCVTSI2SSQ   R8, X4, X4
 	VBROADCASTSS X4, Y4
@@ -2890,9 +2953,9 @@ end146:
 	MOVQ         R8, CX
 	XORQ         DX, DX
 
-loop157:
+loop164:
 	CMPQ         CX, $0x08
-	JLT          next158
+	JLT          next165
 	VMOVUPS      (SI)(DX*4), Y4
 	VSUBPS       Y0, Y4, Y4
 	VMULPS       Y1, Y4, Y4
@@ -2906,11 +2969,11 @@ loop157:
 	VMOVUPS      Y4, (AX)(DX*4)
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop157
+	JMP          loop164
 
-next158:
+next165:
 	TESTQ CX, CX
-	JZ    end156
+	JZ    end163
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -2930,25 +2993,25 @@ next158:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two159
+	JZ           two166
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two159:
+two166:
 	TESTQ   $0x00000002, CX
-	JZ      one160
+	JZ      one167
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one160:
+one167:
 	TESTQ  $0x00000001, CX
-	JZ     stored161
+	JZ     stored168
 	VMOVSS X2, (AX)
 
-stored161:
-end156:
+stored168:
+end163:
 	VZEROUPPER
 	RET
 
@@ -2960,20 +3023,20 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop164:
+loop171:
 	CMPQ    DX, $0x08
-	JLT     next165
+	JLT     next172
 	VMOVUPS (CX)(BX*4), Y0
 	VMOVUPS (AX)(BX*4), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)(BX*4)
 	ADDQ    $0x08, BX
 	SUBQ    $0x08, DX
-	JMP     loop164
+	JMP     loop171
 
-next165:
+next172:
 	TESTQ DX, DX
-	JZ    end163
+	JZ    end170
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -2986,25 +3049,123 @@ next165:
 	VADDPS       Y0, Y1, Y1
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two166
+	JZ           two173
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two166:
+two173:
 	TESTQ   $0x00000002, DX
-	JZ      one167
+	JZ      one174
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one167:
+one174:
 	TESTQ  $0x00000001, DX
-	JZ     stored168
+	JZ     stored175
 	VMOVSS X1, (AX)
 
-stored168:
-end163:
+stored175:
+end170:
+	VZEROUPPER
+	RET
+
+// func addRowsAVX2(dst *float32, x *float32, ld int, rows int, n int)
+// Requires: AVX
+TEXT ·addRowsAVX2(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ ld+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ n+32(FP), BX
+	XORQ SI, SI
+
+loop178:
+	CMPQ    BX, $0x20
+	JLT     next179
+	VMOVUPS (AX)(SI*4), Y0
+	VMOVUPS 32(AX)(SI*4), Y1
+	VMOVUPS 64(AX)(SI*4), Y2
+	VMOVUPS 96(AX)(SI*4), Y3
+	MOVQ    rows+24(FP), R8
+	LEAQ    (CX)(SI*4), DI
+
+rows180:
+	VADDPS  (DI), Y0, Y0
+	VADDPS  32(DI), Y1, Y1
+	VADDPS  64(DI), Y2, Y2
+	VADDPS  96(DI), Y3, Y3
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     rows180
+	VMOVUPS Y0, (AX)(SI*4)
+	VMOVUPS Y1, 32(AX)(SI*4)
+	VMOVUPS Y2, 64(AX)(SI*4)
+	VMOVUPS Y3, 96(AX)(SI*4)
+	ADDQ    $0x20, SI
+	SUBQ    $0x20, BX
+	JMP     loop178
+
+next179:
+loop181:
+	CMPQ    BX, $0x08
+	JLT     next182
+	VMOVUPS (AX)(SI*4), Y0
+	MOVQ    rows+24(FP), R8
+	LEAQ    (CX)(SI*4), DI
+
+rows183:
+	VADDPS  (DI), Y0, Y0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     rows183
+	VMOVUPS Y0, (AX)(SI*4)
+	ADDQ    $0x08, SI
+	SUBQ    $0x08, BX
+	JMP     loop181
+
+next182:
+	TESTQ BX, BX
+	JZ    end177
+
+	// A window on eight ones and eight zeros
+	LEAQ       tailMaskrows<>+32(SB), DI
+	MOVQ       BX, R8
+	SHLQ       $0x02, R8
+	SUBQ       R8, DI
+	VMOVUPS    (DI), Y0
+	VMASKMOVPS (AX)(SI*4), Y0, Y1
+	MOVQ       rows+24(FP), DI
+	LEAQ       (CX)(SI*4), CX
+
+rows184:
+	VMASKMOVPS   (CX), Y0, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         DX, CX
+	DECQ         DI
+	JNZ          rows184
+	LEAQ         (AX)(SI*4), AX
+	TESTQ        $0x00000004, BX
+	JZ           two185
+	VMOVUPS      X1, (AX)
+	VEXTRACTF128 $0x01, Y1, X1
+	ADDQ         $0x10, AX
+
+two185:
+	TESTQ   $0x00000002, BX
+	JZ      one186
+	VMOVLPS X1, (AX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, AX
+
+one186:
+	TESTQ  $0x00000001, BX
+	JZ     stored187
+	VMOVSS X1, (AX)
+
+stored187:
+end177:
 	VZEROUPPER
 	RET
 
@@ -3017,20 +3178,20 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	MOVQ         x_len+40(FP), DX
 	XORQ         BX, BX
 
-loop171:
+loop190:
 	CMPQ        DX, $0x08
-	JLT         next172
+	JLT         next191
 	VMOVUPS     (AX)(BX*4), Y1
 	VMOVUPS     (CX)(BX*4), Y2
 	VFMADD231PS Y2, Y0, Y1
 	VMOVUPS     Y1, (AX)(BX*4)
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop171
+	JMP         loop190
 
-next172:
+next191:
 	TESTQ DX, DX
-	JZ    end170
+	JZ    end189
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -3043,25 +3204,25 @@ next172:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two173
+	JZ           two192
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two173:
+two192:
 	TESTQ   $0x00000002, DX
-	JZ      one174
+	JZ      one193
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one174:
+one193:
 	TESTQ  $0x00000001, DX
-	JZ     stored175
+	JZ     stored194
 	VMOVSS X2, (AX)
 
-stored175:
-end170:
+stored194:
+end189:
 	VZEROUPPER
 	RET
 
@@ -3073,19 +3234,19 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Y0
 	XORQ         DX, DX
 
-loop178:
+loop197:
 	CMPQ    CX, $0x08
-	JLT     next179
+	JLT     next198
 	VMOVUPS (AX)(DX*4), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS Y1, (AX)(DX*4)
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JMP     loop178
+	JMP     loop197
 
-next179:
+next198:
 	TESTQ CX, CX
-	JZ    end177
+	JZ    end196
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -3097,25 +3258,25 @@ next179:
 	VMULPS       Y0, Y1, Y1
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two180
+	JZ           two199
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two180:
+two199:
 	TESTQ   $0x00000002, CX
-	JZ      one181
+	JZ      one200
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one181:
+one200:
 	TESTQ  $0x00000001, CX
-	JZ     stored182
+	JZ     stored201
 	VMOVSS X1, (AX)
 
-stored182:
-end177:
+stored201:
+end196:
 	VZEROUPPER
 	RET
 
@@ -3130,9 +3291,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four183:
+four202:
 	CMPQ        DX, $0x20
-	JLT         rest184
+	JLT         rest203
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	VMOVUPS     32(AX), Y4
@@ -3144,24 +3305,24 @@ four183:
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	SUBQ        $0x20, DX
-	JMP         four183
+	JMP         four202
 
-rest184:
+rest203:
 	XORQ BX, BX
 
-loop187:
+loop206:
 	CMPQ        DX, $0x08
-	JLT         next188
+	JLT         next207
 	VMOVUPS     (AX)(BX*4), Y4
 	VMOVUPS     (CX)(BX*4), Y5
 	VFMADD231PS Y5, Y4, Y0
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop187
+	JMP         loop206
 
-next188:
+next207:
 	TESTQ DX, DX
-	JZ    end186
+	JZ    end205
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), SI
@@ -3172,7 +3333,7 @@ next188:
 	VMASKMOVPS  (CX)(BX*4), Y4, Y4
 	VFMADD231PS Y4, Y5, Y0
 
-end186:
+end205:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y2, Y0, Y0
@@ -3196,9 +3357,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four189:
+four208:
 	CMPQ        CX, $0x10
-	JLT         rest190
+	JLT         rest209
 	VCVTPS2PD   (AX), Y4
 	VFMADD231PD Y4, Y4, Y0
 	VCVTPS2PD   16(AX), Y4
@@ -3209,14 +3370,14 @@ four189:
 	VFMADD231PD Y4, Y4, Y3
 	ADDQ        $0x00000040, AX
 	SUBQ        $0x10, CX
-	JMP         four189
+	JMP         four208
 
-rest190:
+rest209:
 	XORQ DX, DX
 
-loop193:
+loop212:
 	CMPQ         CX, $0x08
-	JLT          next194
+	JLT          next213
 	VMOVUPS      (AX)(DX*4), Y4
 	VEXTRACTF128 $0x01, Y4, X5
 	VCVTPS2PD    X4, Y4
@@ -3225,11 +3386,11 @@ loop193:
 	VFMADD231PD  Y5, Y5, Y1
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop193
+	JMP          loop212
 
-next194:
+next213:
 	TESTQ CX, CX
-	JZ    end192
+	JZ    end211
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -3243,7 +3404,7 @@ next194:
 	VFMADD231PD  Y4, Y4, Y0
 	VFMADD231PD  Y5, Y5, Y1
 
-end192:
+end211:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -3274,9 +3435,9 @@ TEXT ·adamWAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Y7
 	XORQ         DI, DI
 
-loop197:
+loop216:
 	CMPQ         SI, $0x08
-	JLT          next198
+	JLT          next217
 	VMOVUPS      (CX)(DI*4), Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      (DX)(DI*4), Y9
@@ -3297,11 +3458,11 @@ loop197:
 	VMOVUPS      Y11, (AX)(DI*4)
 	ADDQ         $0x08, DI
 	SUBQ         $0x08, SI
-	JMP          loop197
+	JMP          loop216
 
-next198:
+next217:
 	TESTQ SI, SI
-	JZ    end196
+	JZ    end215
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -3326,65 +3487,65 @@ next198:
 	VFNMADD231PS Y7, Y3, Y4
 	LEAQ         (DX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two199
+	JZ           two218
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-two199:
+two218:
 	TESTQ   $0x00000002, SI
-	JZ      one200
+	JZ      one219
 	VMOVLPS X0, (CX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, CX
 
-one200:
+one219:
 	TESTQ  $0x00000001, SI
-	JZ     stored201
+	JZ     stored220
 	VMOVSS X0, (CX)
 
-stored201:
+stored220:
 	LEAQ         (BX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two202
+	JZ           two221
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-two202:
+two221:
 	TESTQ   $0x00000002, SI
-	JZ      one203
+	JZ      one222
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, CX
 
-one203:
+one222:
 	TESTQ  $0x00000001, SI
-	JZ     stored204
+	JZ     stored223
 	VMOVSS X2, (CX)
 
-stored204:
+stored223:
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, SI
-	JZ           two205
+	JZ           two224
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two205:
+two224:
 	TESTQ   $0x00000002, SI
-	JZ      one206
+	JZ      one225
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one206:
+one225:
 	TESTQ  $0x00000001, SI
-	JZ     stored207
+	JZ     stored226
 	VMOVSS X4, (AX)
 
-stored207:
-end196:
+stored226:
+end215:
 	VZEROUPPER
 	RET
 
@@ -3397,18 +3558,18 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-28
 	VMOVAPS Z0, Z1
 	XORQ    DX, DX
 
-loop210:
+loop229:
 	CMPQ    CX, $0x10
-	JLT     next211
+	JLT     next230
 	VMOVUPS (AX)(DX*4), Z2
 	VMAXPS  Z2, Z1, Z1
 	ADDQ    $0x10, DX
 	SUBQ    $0x10, CX
-	JMP     loop210
+	JMP     loop229
 
-next211:
+next230:
 	TESTQ   CX, CX
-	JZ      end209
+	JZ      end228
 	MOVL    $0xffffffff, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
@@ -3416,7 +3577,7 @@ next211:
 	VMOVUPS (AX)(DX*4), K1, Z0
 	VMAXPS  Z0, Z1, Z1
 
-end209:
+end228:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VMAXPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -3438,9 +3599,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	VXORPS       Z1, Z1, Z1
 	XORQ         DX, DX
 
-loop214:
+loop233:
 	CMPQ         CX, $0x30
-	JLT          next215
+	JLT          next234
 	VMOVUPS      (AX)(DX*4), Z2
 	VMOVUPS      64(AX)(DX*4), Z3
 	VMOVUPS      128(AX)(DX*4), Z4
@@ -3504,12 +3665,12 @@ loop214:
 	VADDPS       Z4, Z1, Z1
 	ADDQ         $0x30, DX
 	SUBQ         $0x30, CX
-	JMP          loop214
+	JMP          loop233
 
-next215:
-loop216:
+next234:
+loop235:
 	CMPQ         CX, $0x10
-	JLT          next217
+	JLT          next236
 	VMOVUPS      (AX)(DX*4), Z2
 	VSUBPS       Z0, Z2, Z2
 	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
@@ -3533,11 +3694,11 @@ loop216:
 	VADDPS       Z2, Z1, Z1
 	ADDQ         $0x10, DX
 	SUBQ         $0x10, CX
-	JMP          loop216
+	JMP          loop235
 
-next217:
+next236:
 	TESTQ        CX, CX
-	JZ           end213
+	JZ           end232
 	MOVL         $0xffffffff, BX
 	BZHIL        CX, BX, BX
 	KMOVW        BX, K1
@@ -3564,7 +3725,7 @@ next217:
 	VMOVAPS.Z    Z2, K1, Z2
 	VADDPS       Z2, Z1, Z1
 
-end213:
+end232:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VADDPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -3600,18 +3761,18 @@ row:
 	MOVQ    BX, SI
 	XORQ    DI, DI
 
-loop220:
+loop239:
 	CMPQ    SI, $0x10
-	JLT     next221
+	JLT     next240
 	VMOVUPS (AX)(DI*4), Z2
 	VMAXPS  Z2, Z1, Z1
 	ADDQ    $0x10, DI
 	SUBQ    $0x10, SI
-	JMP     loop220
+	JMP     loop239
 
-next221:
+next240:
 	TESTQ   SI, SI
-	JZ      end219
+	JZ      end238
 	MOVL    $0xffffffff, R8
 	BZHIL   SI, R8, R8
 	KMOVW   R8, K1
@@ -3619,7 +3780,7 @@ next221:
 	VMOVUPS (AX)(DI*4), K1, Z0
 	VMAXPS  Z0, Z1, Z1
 
-end219:
+end238:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VMAXPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -3633,9 +3794,9 @@ end219:
 	MOVQ       BX, SI
 	XORQ       DI, DI
 
-loop224:
+loop243:
 	CMPQ         SI, $0x30
-	JLT          next225
+	JLT          next244
 	VMOVUPS      (AX)(DI*4), Z2
 	VMOVUPS      64(AX)(DI*4), Z3
 	VMOVUPS      128(AX)(DI*4), Z4
@@ -3702,12 +3863,12 @@ loop224:
 	VMOVUPS      Z4, 128(AX)(DI*4)
 	ADDQ         $0x30, DI
 	SUBQ         $0x30, SI
-	JMP          loop224
+	JMP          loop243
 
-next225:
-loop226:
+next244:
+loop245:
 	CMPQ         SI, $0x10
-	JLT          next227
+	JLT          next246
 	VMOVUPS      (AX)(DI*4), Z2
 	VSUBPS       Z0, Z2, Z2
 	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
@@ -3732,11 +3893,11 @@ loop226:
 	VMOVUPS      Z2, (AX)(DI*4)
 	ADDQ         $0x10, DI
 	SUBQ         $0x10, SI
-	JMP          loop226
+	JMP          loop245
 
-next227:
+next246:
 	TESTQ        SI, SI
-	JZ           end223
+	JZ           end242
 	MOVL         $0xffffffff, R8
 	BZHIL        SI, R8, R8
 	KMOVW        R8, K1
@@ -3764,7 +3925,7 @@ next227:
 	VADDPS       Z2, Z1, Z1
 	VMOVUPS      Z2, K1, (AX)(DI*4)
 
-end223:
+end242:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z2
 	VADDPS     Z2, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z2
@@ -3778,19 +3939,19 @@ end223:
 	MOVQ       BX, SI
 	XORQ       DI, DI
 
-loop230:
+loop249:
 	CMPQ    SI, $0x10
-	JLT     next231
+	JLT     next250
 	VMOVUPS (AX)(DI*4), Z3
 	VMULPS  Z2, Z3, Z3
 	VMOVUPS Z3, (AX)(DI*4)
 	ADDQ    $0x10, DI
 	SUBQ    $0x10, SI
-	JMP     loop230
+	JMP     loop249
 
-next231:
+next250:
 	TESTQ     SI, SI
-	JZ        end229
+	JZ        end248
 	MOVL      $0xffffffff, R8
 	BZHIL     SI, R8, R8
 	KMOVW     R8, K1
@@ -3798,7 +3959,7 @@ next231:
 	VMULPS    Z2, Z3, Z3
 	VMOVUPS   Z3, K1, (AX)(DI*4)
 
-end229:
+end248:
 next:
 	ADDQ   CX, AX
 	MOVQ   grow+32(FP), SI
@@ -4183,19 +4344,19 @@ row:
 	MOVQ   SI, DI
 	XORQ   R8, R8
 
-loop234:
+loop253:
 	CMPQ        DI, $0x10
-	JLT         next235
+	JLT         next254
 	VMOVUPS     (CX)(R8*4), Z1
 	VMOVUPS     (AX)(R8*4), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $0x10, R8
 	SUBQ        $0x10, DI
-	JMP         loop234
+	JMP         loop253
 
-next235:
+next254:
 	TESTQ       DI, DI
-	JZ          end233
+	JZ          end252
 	MOVL        $0xffffffff, R9
 	BZHIL       DI, R9, R9
 	KMOVW       R9, K1
@@ -4203,7 +4364,7 @@ next235:
 	VMOVUPS.Z   (AX)(R8*4), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-end233:
+end252:
 	VSHUFF32X4 $0x4e, Z0, Z0, Z1
 	VADDPS     Z1, Z0, Z0
 	VSHUFF32X4 $0xb1, Z0, Z0, Z1
@@ -4215,9 +4376,9 @@ end233:
 	MOVQ       SI, DI
 	XORQ       R8, R8
 
-loop238:
+loop257:
 	CMPQ    DI, $0x10
-	JLT     next239
+	JLT     next258
 	VMOVUPS (AX)(R8*4), Z1
 	VSUBPS  Z0, Z1, Z1
 	VMOVUPS (CX)(R8*4), Z2
@@ -4225,11 +4386,11 @@ loop238:
 	VMOVUPS Z1, (AX)(R8*4)
 	ADDQ    $0x10, R8
 	SUBQ    $0x10, DI
-	JMP     loop238
+	JMP     loop257
 
-next239:
+next258:
 	TESTQ     DI, DI
-	JZ        end237
+	JZ        end256
 	MOVL      $0xffffffff, R9
 	BZHIL     DI, R9, R9
 	KMOVW     R9, K1
@@ -4239,13 +4400,54 @@ next239:
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(R8*4)
 
-end237:
+end256:
 	ADDQ DX, AX
 	ADDQ DX, CX
 	MOVQ grow+40(FP), DI
 	ADDQ DI, SI
 	DECQ BX
 	JNZ  row
+	VZEROUPPER
+	RET
+
+// func clearUpperAVX512(x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·clearUpperAVX512(SB), NOSPLIT, $0-16
+	MOVQ   x+0(FP), AX
+	MOVQ   n+8(FP), CX
+	MOVQ   CX, DX
+	INCQ   DX
+	SHLQ   $0x02, DX
+	ADDQ   $0x04, AX
+	VXORPS Z0, Z0, Z0
+
+row:
+	DECQ CX
+	JLE  done
+	MOVQ CX, BX
+	XORQ SI, SI
+
+loop261:
+	CMPQ    BX, $0x10
+	JLT     next262
+	VMOVUPS Z0, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, BX
+	JMP     loop261
+
+next262:
+	TESTQ   BX, BX
+	JZ      end260
+	MOVL    $0xffffffff, DI
+	BZHIL   BX, DI, DI
+	KMOVW   DI, K1
+	VMOVUPS Z0, K1, (AX)(SI*4)
+
+end260:
+	ADDQ DX, AX
+	JMP  row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -4707,9 +4909,9 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop242:
+loop265:
 	CMPQ         DX, $0x30
-	JLT          next243
+	JLT          next266
 	VMOVUPS      (CX)(BX*4), Z0
 	VMOVUPS      64(CX)(BX*4), Z1
 	VMOVUPS      128(CX)(BX*4), Z2
@@ -4792,12 +4994,12 @@ loop242:
 	VMOVUPS      Z2, 128(AX)(BX*4)
 	ADDQ         $0x30, BX
 	SUBQ         $0x30, DX
-	JMP          loop242
+	JMP          loop265
 
-next243:
-loop244:
+next266:
+loop267:
 	CMPQ         DX, $0x10
-	JLT          next245
+	JLT          next268
 	VMOVUPS      (CX)(BX*4), Z0
 	VMOVUPS      splatc1200000rows<>+0(SB), Z1
 	VMOVUPS      splat41200000rows<>+0(SB), Z2
@@ -4828,11 +5030,11 @@ loop244:
 	VMOVUPS      Z0, (AX)(BX*4)
 	ADDQ         $0x10, BX
 	SUBQ         $0x10, DX
-	JMP          loop244
+	JMP          loop267
 
-next245:
+next268:
 	TESTQ        DX, DX
-	JZ           end241
+	JZ           end264
 	MOVL         $0xffffffff, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
@@ -4865,7 +5067,7 @@ next245:
 	VDIVPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)(BX*4)
 
-end241:
+end264:
 	VZEROUPPER
 	RET
 
@@ -4878,9 +5080,9 @@ TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-72
 	MOVQ x_len+32(FP), BX
 	XORQ SI, SI
 
-loop248:
+loop271:
 	CMPQ         BX, $0x20
-	JLT          next249
+	JLT          next272
 	VMOVUPS      (CX)(SI*4), Z0
 	VMOVUPS      64(CX)(SI*4), Z1
 	VMOVUPS      splatc1200000rows<>+0(SB), Z2
@@ -4955,12 +5157,12 @@ loop248:
 	VMOVUPS      Z7, 64(AX)(SI*4)
 	ADDQ         $0x20, SI
 	SUBQ         $0x20, BX
-	JMP          loop248
+	JMP          loop271
 
-next249:
-loop250:
+next272:
+loop273:
 	CMPQ         BX, $0x10
-	JLT          next251
+	JLT          next274
 	VMOVUPS      (CX)(SI*4), Z0
 	VMOVUPS      splatc1200000rows<>+0(SB), Z1
 	VMOVUPS      splat41200000rows<>+0(SB), Z2
@@ -5000,11 +5202,11 @@ loop250:
 	VMOVUPS      Z3, (AX)(SI*4)
 	ADDQ         $0x10, SI
 	SUBQ         $0x10, BX
-	JMP          loop250
+	JMP          loop273
 
-next251:
+next274:
 	TESTQ        BX, BX
-	JZ           end247
+	JZ           end270
 	MOVL         $0xffffffff, DI
 	BZHIL        BX, DI, DI
 	KMOVW        DI, K1
@@ -5046,7 +5248,7 @@ next251:
 	VMULPS       Z1, Z3, Z3
 	VMOVUPS      Z3, K1, (AX)(SI*4)
 
-end247:
+end270:
 	VZEROUPPER
 	RET
 
@@ -5065,25 +5267,25 @@ TEXT ·layerNormAVX512(SB), NOSPLIT, $0-112
 	MOVQ         DX, DI
 	XORQ         R8, R8
 
-loop254:
+loop277:
 	CMPQ    DI, $0x10
-	JLT     next255
+	JLT     next278
 	VMOVUPS (CX)(R8*4), Z2
 	VADDPS  Z2, Z1, Z1
 	ADDQ    $0x10, R8
 	SUBQ    $0x10, DI
-	JMP     loop254
+	JMP     loop277
 
-next255:
+next278:
 	TESTQ     DI, DI
-	JZ        end253
+	JZ        end276
 	MOVL      $0xffffffff, R9
 	BZHIL     DI, R9, R9
 	KMOVW     R9, K1
 	VMOVUPS.Z (CX)(R8*4), K1, Z2
 	VADDPS    Z2, Z1, Z1
 
-end253:
+end276:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z2
 	VADDPS     Z2, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z2
@@ -5097,19 +5299,19 @@ end253:
 	MOVQ       DX, DI
 	XORQ       R8, R8
 
-loop258:
+loop281:
 	CMPQ        DI, $0x10
-	JLT         next259
+	JLT         next282
 	VMOVUPS     (CX)(R8*4), Z3
 	VSUBPS      Z1, Z3, Z3
 	VFMADD231PS Z3, Z3, Z2
 	ADDQ        $0x10, R8
 	SUBQ        $0x10, DI
-	JMP         loop258
+	JMP         loop281
 
-next259:
+next282:
 	TESTQ       DI, DI
-	JZ          end257
+	JZ          end280
 	MOVL        $0xffffffff, R9
 	BZHIL       DI, R9, R9
 	KMOVW       R9, K1
@@ -5118,7 +5320,7 @@ next259:
 	VMOVAPS.Z   Z3, K1, Z3
 	VFMADD231PS Z3, Z3, Z2
 
-end257:
+end280:
 	VSHUFF32X4   $0x4e, Z2, Z2, Z3
 	VADDPS       Z3, Z2, Z2
 	VSHUFF32X4   $0xb1, Z2, Z2, Z3
@@ -5135,9 +5337,9 @@ end257:
 	VDIVPS       Z2, Z0, Z0
 	XORQ         DI, DI
 
-loop262:
+loop285:
 	CMPQ        DX, $0x10
-	JLT         next263
+	JLT         next286
 	VMOVUPS     (CX)(DI*4), Z2
 	VSUBPS      Z1, Z2, Z2
 	VMULPS      Z0, Z2, Z2
@@ -5147,11 +5349,11 @@ loop262:
 	VMOVUPS     Z3, (AX)(DI*4)
 	ADDQ        $0x10, DI
 	SUBQ        $0x10, DX
-	JMP         loop262
+	JMP         loop285
 
-next263:
+next286:
 	TESTQ       DX, DX
-	JZ          end261
+	JZ          end284
 	MOVL        $0xffffffff, R8
 	BZHIL       DX, R8, R8
 	KMOVW       R8, K1
@@ -5163,7 +5365,7 @@ next263:
 	VFMADD231PS Z4, Z2, Z3
 	VMOVUPS     Z3, K1, (AX)(DI*4)
 
-end261:
+end284:
 	VMOVSS X1, mean+104(FP)
 	VMOVSS X0, rstd+108(FP)
 	VZEROUPPER
@@ -5186,9 +5388,9 @@ TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $0-152
 	MOVQ         R8, R9
 	XORQ         R10, R10
 
-loop266:
+loop289:
 	CMPQ        R9, $0x10
-	JLT         next267
+	JLT         next290
 	VMOVUPS     (SI)(R10*4), Z4
 	VSUBPS      Z0, Z4, Z4
 	VMULPS      Z1, Z4, Z4
@@ -5205,11 +5407,11 @@ loop266:
 	VFMADD231PS Z4, Z5, Z3
 	ADDQ        $0x10, R10
 	SUBQ        $0x10, R9
-	JMP         loop266
+	JMP         loop289
 
-next267:
+next290:
 	TESTQ       R9, R9
-	JZ          end265
+	JZ          end288
 	MOVL        $0xffffffff, R11
 	BZHIL       R9, R11, R11
 	KMOVW       R11, K1
@@ -5229,7 +5431,7 @@ next267:
 	VMOVAPS.Z   Z4, K1, Z4
 	VFMADD231PS Z4, Z5, Z3
 
-end265:
+end288:
 	VXORPS       Z4, Z4, Z4
 	VCVTSI2SSQ   R8, X4, X4
 	VBROADCASTSS X4, Z4
@@ -5254,9 +5456,9 @@ end265:
 	MOVQ         R8, CX
 	XORQ         DX, DX
 
-loop270:
+loop293:
 	CMPQ         CX, $0x10
-	JLT          next271
+	JLT          next294
 	VMOVUPS      (SI)(DX*4), Z4
 	VSUBPS       Z0, Z4, Z4
 	VMULPS       Z1, Z4, Z4
@@ -5270,11 +5472,11 @@ loop270:
 	VMOVUPS      Z4, (AX)(DX*4)
 	ADDQ         $0x10, DX
 	SUBQ         $0x10, CX
-	JMP          loop270
+	JMP          loop293
 
-next271:
+next294:
 	TESTQ        CX, CX
-	JZ           end269
+	JZ           end292
 	MOVL         $0xffffffff, R8
 	BZHIL        CX, R8, R8
 	KMOVW        R8, K1
@@ -5290,7 +5492,7 @@ next271:
 	VFMADD231PS  Z1, Z0, Z2
 	VMOVUPS      Z2, K1, (AX)(DX*4)
 
-end269:
+end292:
 	VZEROUPPER
 	RET
 
@@ -5302,20 +5504,20 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop274:
+loop297:
 	CMPQ    DX, $0x10
-	JLT     next275
+	JLT     next298
 	VMOVUPS (CX)(BX*4), Z0
 	VMOVUPS (AX)(BX*4), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(BX*4)
 	ADDQ    $0x10, BX
 	SUBQ    $0x10, DX
-	JMP     loop274
+	JMP     loop297
 
-next275:
+next298:
 	TESTQ     DX, DX
-	JZ        end273
+	JZ        end296
 	MOVL      $0xffffffff, SI
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
@@ -5324,7 +5526,83 @@ next275:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*4)
 
-end273:
+end296:
+	VZEROUPPER
+	RET
+
+// func addRowsAVX512(dst *float32, x *float32, ld int, rows int, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addRowsAVX512(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ ld+16(FP), DX
+	SHLQ $0x02, DX
+	MOVQ n+32(FP), BX
+	XORQ SI, SI
+
+loop301:
+	CMPQ    BX, $0x40
+	JLT     next302
+	VMOVUPS (AX)(SI*4), Z0
+	VMOVUPS 64(AX)(SI*4), Z1
+	VMOVUPS 128(AX)(SI*4), Z2
+	VMOVUPS 192(AX)(SI*4), Z3
+	MOVQ    rows+24(FP), R8
+	LEAQ    (CX)(SI*4), DI
+
+rows303:
+	VADDPS  (DI), Z0, Z0
+	VADDPS  64(DI), Z1, Z1
+	VADDPS  128(DI), Z2, Z2
+	VADDPS  192(DI), Z3, Z3
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     rows303
+	VMOVUPS Z0, (AX)(SI*4)
+	VMOVUPS Z1, 64(AX)(SI*4)
+	VMOVUPS Z2, 128(AX)(SI*4)
+	VMOVUPS Z3, 192(AX)(SI*4)
+	ADDQ    $0x40, SI
+	SUBQ    $0x40, BX
+	JMP     loop301
+
+next302:
+loop304:
+	CMPQ    BX, $0x10
+	JLT     next305
+	VMOVUPS (AX)(SI*4), Z0
+	MOVQ    rows+24(FP), R8
+	LEAQ    (CX)(SI*4), DI
+
+rows306:
+	VADDPS  (DI), Z0, Z0
+	ADDQ    DX, DI
+	DECQ    R8
+	JNZ     rows306
+	VMOVUPS Z0, (AX)(SI*4)
+	ADDQ    $0x10, SI
+	SUBQ    $0x10, BX
+	JMP     loop304
+
+next305:
+	TESTQ     BX, BX
+	JZ        end300
+	MOVL      $0xffffffff, DI
+	BZHIL     BX, DI, DI
+	KMOVW     DI, K1
+	VMOVUPS.Z (AX)(SI*4), K1, Z0
+	MOVQ      rows+24(FP), BX
+	LEAQ      (CX)(SI*4), CX
+
+rows307:
+	VMOVUPS.Z (CX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	ADDQ      DX, CX
+	DECQ      BX
+	JNZ       rows307
+	VMOVUPS   Z0, K1, (AX)(SI*4)
+
+end300:
 	VZEROUPPER
 	RET
 
@@ -5337,20 +5615,20 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
 	MOVQ         x_len+40(FP), DX
 	XORQ         BX, BX
 
-loop278:
+loop310:
 	CMPQ        DX, $0x10
-	JLT         next279
+	JLT         next311
 	VMOVUPS     (AX)(BX*4), Z1
 	VMOVUPS     (CX)(BX*4), Z2
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, (AX)(BX*4)
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, DX
-	JMP         loop278
+	JMP         loop310
 
-next279:
+next311:
 	TESTQ       DX, DX
-	JZ          end277
+	JZ          end309
 	MOVL        $0xffffffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
@@ -5359,7 +5637,7 @@ next279:
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, K1, (AX)(BX*4)
 
-end277:
+end309:
 	VZEROUPPER
 	RET
 
@@ -5371,19 +5649,19 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Z0
 	XORQ         DX, DX
 
-loop282:
+loop314:
 	CMPQ    CX, $0x10
-	JLT     next283
+	JLT     next315
 	VMOVUPS (AX)(DX*4), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)(DX*4)
 	ADDQ    $0x10, DX
 	SUBQ    $0x10, CX
-	JMP     loop282
+	JMP     loop314
 
-next283:
+next315:
 	TESTQ     CX, CX
-	JZ        end281
+	JZ        end313
 	MOVL      $0xffffffff, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -5391,7 +5669,7 @@ next283:
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(DX*4)
 
-end281:
+end313:
 	VZEROUPPER
 	RET
 
@@ -5406,9 +5684,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 
-four284:
+four316:
 	CMPQ        DX, $0x40
-	JLT         rest285
+	JLT         rest317
 	VMOVUPS     (AX), Z4
 	VFMADD231PS (CX), Z4, Z0
 	VMOVUPS     64(AX), Z4
@@ -5420,24 +5698,24 @@ four284:
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	SUBQ        $0x40, DX
-	JMP         four284
+	JMP         four316
 
-rest285:
+rest317:
 	XORQ BX, BX
 
-loop288:
+loop320:
 	CMPQ        DX, $0x10
-	JLT         next289
+	JLT         next321
 	VMOVUPS     (AX)(BX*4), Z4
 	VMOVUPS     (CX)(BX*4), Z5
 	VFMADD231PS Z5, Z4, Z0
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, DX
-	JMP         loop288
+	JMP         loop320
 
-next289:
+next321:
 	TESTQ       DX, DX
-	JZ          end287
+	JZ          end319
 	MOVL        $0xffffffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
@@ -5445,7 +5723,7 @@ next289:
 	VMOVUPS.Z   (CX)(BX*4), K1, Z5
 	VFMADD231PS Z5, Z4, Z0
 
-end287:
+end319:
 	VADDPS     Z1, Z0, Z0
 	VADDPS     Z3, Z2, Z2
 	VADDPS     Z2, Z0, Z0
@@ -5471,9 +5749,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 
-four290:
+four322:
 	CMPQ        CX, $0x20
-	JLT         rest291
+	JLT         rest323
 	VCVTPS2PD   (AX), Z4
 	VFMADD231PD Z4, Z4, Z0
 	VCVTPS2PD   32(AX), Z4
@@ -5484,14 +5762,14 @@ four290:
 	VFMADD231PD Z4, Z4, Z3
 	ADDQ        $0x00000080, AX
 	SUBQ        $0x20, CX
-	JMP         four290
+	JMP         four322
 
-rest291:
+rest323:
 	XORQ DX, DX
 
-loop294:
+loop326:
 	CMPQ          CX, $0x10
-	JLT           next295
+	JLT           next327
 	VMOVUPS       (AX)(DX*4), Z4
 	VEXTRACTF64X4 $0x01, Z4, Y5
 	VCVTPS2PD     Y4, Z4
@@ -5500,11 +5778,11 @@ loop294:
 	VFMADD231PD   Z5, Z5, Z1
 	ADDQ          $0x10, DX
 	SUBQ          $0x10, CX
-	JMP           loop294
+	JMP           loop326
 
-next295:
+next327:
 	TESTQ         CX, CX
-	JZ            end293
+	JZ            end325
 	MOVL          $0xffffffff, BX
 	BZHIL         CX, BX, BX
 	KMOVW         BX, K1
@@ -5515,7 +5793,7 @@ next295:
 	VFMADD231PD   Z4, Z4, Z0
 	VFMADD231PD   Z5, Z5, Z1
 
-end293:
+end325:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -5548,9 +5826,9 @@ TEXT ·adamWAVX512(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Z7
 	XORQ         DI, DI
 
-loop298:
+loop330:
 	CMPQ         SI, $0x10
-	JLT          next299
+	JLT          next331
 	VMOVUPS      (CX)(DI*4), Z8
 	VMULPS       Z0, Z8, Z8
 	VMOVUPS      (DX)(DI*4), Z9
@@ -5571,11 +5849,11 @@ loop298:
 	VMOVUPS      Z11, (AX)(DI*4)
 	ADDQ         $0x10, DI
 	SUBQ         $0x10, SI
-	JMP          loop298
+	JMP          loop330
 
-next299:
+next331:
 	TESTQ        SI, SI
-	JZ           end297
+	JZ           end329
 	MOVL         $0xffffffff, R8
 	BZHIL        SI, R8, R8
 	KMOVW        R8, K1
@@ -5598,6 +5876,6 @@ next299:
 	VMOVUPS      Z2, K1, (BX)(DI*4)
 	VMOVUPS      Z4, K1, (AX)(DI*4)
 
-end297:
+end329:
 	VZEROUPPER
 	RET

@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"testing"
+
+	"candor/internal/rng"
 )
 
 // Every size from 0 to 130 in each dimension, while the other two go through the edges of tiles, panels and blocks. All
@@ -110,4 +112,35 @@ func TestSameBits(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Adding rows one after the other is the same sum.
+func TestAddRows(t *testing.T) {
+	everywhere(t, func(t *testing.T) {
+		src := rng.New(6)
+		x, sum := newOperand(t, 9*140), newOperand(t, 130)
+		for n := 1; n <= 130; n++ {
+			rows, ld := n%9, n+n%4
+			in, out := x.take(max(0, (rows-1)*ld+n)), sum.take(n)
+			fill(in, &src)
+			fill(out, &src)
+			for i := range in {
+				if i%ld >= n {
+					in[i] = nan
+				}
+			}
+			want := append([]float32(nil), out...)
+			for i := range rows {
+				Add(want, in[i*ld:i*ld+n])
+			}
+			AddRows(out, in, rows, ld)
+			for j, w := range want {
+				if !same(out[j], w) {
+					t.Fatalf("%d rows of %d: [%d] = %v, want %v", rows, n, j, out[j], w)
+				}
+			}
+			x.check(t, len(in))
+			sum.check(t, n)
+		}
+	})
 }

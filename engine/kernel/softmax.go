@@ -102,8 +102,16 @@ func CausalSoftmaxBackward(d, p []float32, n int) {
 
 // clearUpper sets the elements above the diagonal of an n by n matrix to 0.
 func clearUpper(x []float32, n int) {
-	for i := range n {
-		clear(x[i*n+i+1 : (i+1)*n])
+	switch {
+	case n == 0:
+	case useAVX512:
+		clearUpperAVX512(&x[0], n)
+	case useAVX2:
+		clearUpperAVX2(&x[0], n)
+	default:
+		for i := range n {
+			clear(x[i*n+i+1 : (i+1)*n])
+		}
 	}
 }
 

@@ -62,10 +62,7 @@ func (t *Tape) product(rows int, dy []float32, inner int, matrix *kernel.Panels,
 func (t *Tape) linearBackward(r *record) {
 	dx, holds := t.grad(r.x)
 	x, y, w := &t.nodes[r.x], &t.nodes[r.y], &t.nodes[r.w]
-	db := t.nodes[r.b].d
-	for i := range y.rows {
-		kernel.Add(db, y.d[i*y.cols:(i+1)*y.cols])
-	}
+	kernel.AddRows(t.nodes[r.b].d, y.d, y.rows, y.cols)
 	kernel.Gemm(true, false, x.cols, y.cols, x.rows, x.x, x.cols, y.d, y.cols, w.d, y.cols, true, &t.ws)
 	t.product(x.rows, y.d, y.cols, t.transposed(r.w), dx, x.cols, holds)
 	if r.res == None {

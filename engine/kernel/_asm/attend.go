@@ -123,6 +123,26 @@ func softmaxBackwardRows() {
 	leave()
 }
 
+// clearUpper writes zeros above the diagonal.
+func clearUpper() {
+	function("clearUpper"+isa.name, "func(x *float32, n int)", "clearUpper"+isa.name+" sets x[i*n+j] = 0 for i < j < n.")
+	x, n := loadWord("x"), loadWord("n")
+	step := GP64() // from what follows one diagonal element to what follows the next
+	MOVQ(n, step)
+	INCQ(step)
+	SHLQ(Imm(2), step)
+	ADDQ(Imm(4), x)
+	v := zero()
+	Label("row")
+	DECQ(n)
+	JLE(LabelRef("done"))
+	each(n, 1, func(w *vectors) { w.store(x, v) })
+	ADDQ(step, x)
+	JMP(LabelRef("row"))
+	Label("done")
+	leave()
+}
+
 // keyBlock is how many tokens' keys lie side by side.
 const keyBlock = 16
 

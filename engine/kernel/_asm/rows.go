@@ -12,6 +12,7 @@ func rows(t target) {
 	expSum()
 	softmaxRows()
 	softmaxBackwardRows()
+	clearUpper()
 	attendScores()
 	attendValues()
 	gelu()
@@ -19,6 +20,7 @@ func rows(t target) {
 	layerNorm()
 	layerNormBackward()
 	add()
+	addRows()
 	axpy()
 	scale()
 	dot()
@@ -232,6 +234,32 @@ func add() {
 		v := w.load(x)
 		VADDPS(w.load(dst), v, v)
 		w.store(dst, v)
+	})
+	leave()
+}
+
+// addRows walks down the rows for a few vectors of columns at a time, so that the sums stay in registers.
+func addRows() {
+	function("addRows"+isa.name, "func(dst, x *float32, ld, rows, n int)", "addRows"+isa.name+" sets dst[j] to dst[j] + x[j] + x[ld+j] + ... over the rows, in this order, for j < n.")
+	dst, x, ld, n := loadWord("dst"), loadWord("x"), loadBytes("ld"), loadWord("n")
+	each(n, 4, func(w *vectors) {
+		total := w.all(dst)
+		row, rows, loop := GP64(), loadWord("rows"), label("rows")
+		LEAQ(w.at(x, 0), row)
+		Label(loop)
+		for j, t := range total {
+			if w.tail {
+				v := isa.vector()
+				w.mask.load(Mem{Base: row}, v)
+				VADDPS(v, t, t)
+			} else {
+				VADDPS(Mem{Base: row, Disp: 4 * isa.lanes * j}, t, t)
+			}
+		}
+		ADDQ(ld, row)
+		DECQ(rows)
+		JNZ(LabelRef(loop))
+		w.store(dst, total...)
 	})
 	leave()
 }
