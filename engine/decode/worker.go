@@ -241,12 +241,8 @@ func (w *worker) attendPrompts(layer int) {
 
 // attendStep is attention of each active completion's newest token to its prompt and to itself.
 func (w *worker) attendStep(layer int) {
-	width := w.s.model.Config.Width
-	ld := 3 * width
 	longest := 0
-	for i, q := range w.active {
-		row := w.qkv[i*ld : (i+1)*ld]
-		q.own.put(layer, q.own.n, row[width:2*width], row[2*width:])
+	for _, q := range w.active {
 		n := q.own.n + 1
 		if q.prompt != nil {
 			n += q.prompt.n
@@ -280,7 +276,9 @@ func (w *worker) attendGroup(layer, first, end int) {
 	}
 	for i, q := range group {
 		own, row := q.own.n+1, scores[i*heads*stride:]
-		kernel.AttendScores(heads, hw, own, w.qkv[(first+i)*ld:], q.own.layerKeys(layer), row[shared:], stride)
+		token := w.qkv[(first+i)*ld : (first+i+1)*ld]
+		q.own.put(layer, q.own.n, token[width:2*width], token[2*width:]) // just before its block is read: keys are many lines
+		kernel.AttendScores(heads, hw, own, token, q.own.layerKeys(layer), row[shared:], stride)
 		kernel.SoftmaxRows(row, stride, heads, shared+own)
 	}
 	if prompt != nil {
