@@ -22,6 +22,9 @@ type benchCmd struct {
 	JSON    bool     `help:"Print JSON instead of tables."`
 }
 
+// mostThreads keeps a slip of the pen from asking for more memory than there is: each thread has operands of its own.
+const mostThreads = 1024
+
 // Help is shown by candor bench --help.
 func (benchCmd) Help() string {
 	return `Examples:
@@ -37,8 +40,8 @@ Each number is a median over blocks of work; before each block, the peak is meas
 func (c *benchCmd) Run(ctx context.Context, w *world) error {
 	threads := c.Threads
 	switch {
-	case threads < 0:
-		return usageError{fmt.Errorf("--threads is %d, must be at least 1", threads)}
+	case threads < 0 || threads > mostThreads:
+		return usageError{fmt.Errorf("--threads is %d, must be 1 to %d", threads, mostThreads)}
 	case !(c.Seconds > 0 && c.Seconds <= 3600):
 		return usageError{fmt.Errorf("--seconds is %g, must be above 0 and at most 3600", c.Seconds)}
 	case threads == 0:
