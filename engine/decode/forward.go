@@ -90,10 +90,8 @@ func (w *worker) embed() {
 
 // normalise sets the first n rows of w.y to the LayerNorm of those of w.x.
 func (w *worker) normalise(n int, gain, bias []float32) {
-	width := len(gain)
-	for i := range n {
-		kernel.LayerNorm(w.y[i*width:(i+1)*width], w.x[i*width:(i+1)*width], gain, bias, nn.Epsilon)
-	}
+	size := n * len(gain)
+	kernel.LayerNorm(w.y[:size], w.x[:size], gain, bias, nn.Epsilon, w.bufStats.rows(2*n))
 }
 
 // linear sets dst [n,to] to src [n,from] times weights [from,to] plus bias.

@@ -29,7 +29,7 @@ type worker struct {
 	scores      []float32
 	scoreStride int
 
-	bufX, bufY, bufZ, bufQKV, bufHidden, bufLogits, bufScores matrix
+	bufX, bufY, bufZ, bufQKV, bufHidden, bufLogits, bufScores, bufStats matrix
 }
 
 // sequence is one running completion.

@@ -112,43 +112,60 @@ func GELUBackward(dx, x, dy []float32) {
 	}
 }
 
-// LayerNorm normalises one row: dst[i] = (x[i]-mean) * rstd * gain[i] + bias[i], with rstd = 1/sqrt(variance+eps) and the
-// variance divided by the length (Ba, Kiros and Hinton 2016). It returns mean and rstd for [LayerNormBackward]. All
-// slices have the same length, at least 1; dst may be x.
-func LayerNorm(dst, x, gain, bias []float32, eps float32) (mean, rstd float32) {
+// LayerNorm normalises rows that lie side by side in x, each as long as gain: dst[i] = (x[i]-mean) * rstd * gain[i] + bias[i],
+// with rstd = 1/sqrt(variance+eps) and the variance divided by the length (Ba, Kiros and Hinton 2016). Mean and rstd of each
+// row, in this order, go to stats for [LayerNormBackward]. A row has at least one element; dst may be x.
+func LayerNorm(dst, x, gain, bias []float32, eps float32, stats []float32) {
+	rows := rowsOf("LayerNorm", len(x), len(gain))
 	sameLength("LayerNorm", len(dst), len(x))
-	sameLength("LayerNorm", len(gain), len(x))
-	sameLength("LayerNorm", len(bias), len(x))
-	if len(x) == 0 {
-		panic("kernel.LayerNorm: an empty row has no mean")
-	}
+	sameLength("LayerNorm", len(bias), len(gain))
+	sameLength("LayerNorm", len(stats), 2*rows)
+	n := len(gain)
 	switch {
+	case rows == 0:
 	case useAVX512:
-		return layerNormAVX512(dst, x, gain, bias, eps)
+		layerNormAVX512(&dst[0], &x[0], &gain[0], &bias[0], rows, n, eps, &stats[0])
 	case useAVX2:
-		return layerNormAVX2(dst, x, gain, bias, eps)
+		layerNormAVX2(&dst[0], &x[0], &gain[0], &bias[0], rows, n, eps, &stats[0])
+	default:
+		for i := range rows {
+			stats[2*i], stats[2*i+1] = layerNormGeneric(dst[i*n:(i+1)*n], x[i*n:(i+1)*n], gain, bias, eps)
+		}
 	}
-	return layerNormGeneric(dst, x, gain, bias, eps)
 }
 
-// LayerNormBackward adds the gradients of one row of [LayerNorm] to dx, dgain and dbias, given dy, the gradient of its
-// output, and the x, gain, mean and rstd of the forward pass. All slices have the same length; dx, dgain and dbias
-// overlap no other operand.
-func LayerNormBackward(dx, dgain, dbias, dy, x, gain []float32, mean, rstd float32) {
-	for _, n := range [...]int{len(dx), len(dgain), len(dbias), len(dy), len(gain)} {
+// LayerNormBackward adds the gradients of [LayerNorm] to dx, dgain and dbias, given dy, the gradient of its output, and the
+// x, gain and stats of the forward pass. dx, dgain and dbias overlap no other operand.
+func LayerNormBackward(dx, dgain, dbias, dy, x, gain, stats []float32) {
+	rows := rowsOf("LayerNormBackward", len(x), len(gain))
+	for _, n := range [...]int{len(dx), len(dy)} {
 		sameLength("LayerNormBackward", n, len(x))
 	}
-	if len(x) == 0 {
-		return
+	for _, n := range [...]int{len(dgain), len(dbias)} {
+		sameLength("LayerNormBackward", n, len(gain))
 	}
+	sameLength("LayerNormBackward", len(stats), 2*rows)
+	n := len(gain)
 	switch {
+	case rows == 0:
 	case useAVX512:
-		layerNormBackwardAVX512(dx, dgain, dbias, dy, x, gain, mean, rstd)
+		layerNormBackwardAVX512(&dx[0], &dgain[0], &dbias[0], &dy[0], &x[0], &gain[0], rows, n, &stats[0])
 	case useAVX2:
-		layerNormBackwardAVX2(dx, dgain, dbias, dy, x, gain, mean, rstd)
+		layerNormBackwardAVX2(&dx[0], &dgain[0], &dbias[0], &dy[0], &x[0], &gain[0], rows, n, &stats[0])
 	default:
-		layerNormBackwardGeneric(dx, dgain, dbias, dy, x, gain, mean, rstd)
+		for i := range rows {
+			from, to := i*n, (i+1)*n
+			layerNormBackwardGeneric(dx[from:to], dgain, dbias, dy[from:to], x[from:to], gain, stats[2*i], stats[2*i+1])
+		}
 	}
+}
+
+// rowsOf returns how many rows of n elements make up a matrix of that size.
+func rowsOf(what string, size, n int) int {
+	if n == 0 || size%n != 0 {
+		panic(fmt.Sprintf("kernel.%s: %d elements are no rows of %d", what, size, n))
+	}
+	return size / n
 }
 
 // Add sets dst[i] += x[i]. The two have the same length.

@@ -20,14 +20,8 @@ func attendScoresAVX2(heads int, hw int, n int, q *float32, keys *float32, score
 func attendValuesAVX2(heads int, hw int, n int, p *float32, stride int, values *float32, z *float32, add bool) {
 	unreachable()
 }
-func geluAVX2(dst []float32, x []float32)                      { unreachable() }
-func geluBackwardAVX2(dx []float32, x []float32, dy []float32) { unreachable() }
-func layerNormAVX2(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32) {
-	return unreachable(), 0
-}
-func layerNormBackwardAVX2(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32) {
-	unreachable()
-}
+func geluAVX2(dst []float32, x []float32)                                         { unreachable() }
+func geluBackwardAVX2(dx []float32, x []float32, dy []float32)                    { unreachable() }
 func addAVX2(dst []float32, x []float32)                                          { unreachable() }
 func axpyAVX2(dst []float32, alpha float32, x []float32)                          { unreachable() }
 func scaleAVX2(x []float32, alpha float32)                                        { unreachable() }
@@ -48,14 +42,8 @@ func attendScoresAVX512(heads int, hw int, n int, q *float32, keys *float32, sco
 func attendValuesAVX512(heads int, hw int, n int, p *float32, stride int, values *float32, z *float32, add bool) {
 	unreachable()
 }
-func geluAVX512(dst []float32, x []float32)                      { unreachable() }
-func geluBackwardAVX512(dx []float32, x []float32, dy []float32) { unreachable() }
-func layerNormAVX512(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32) {
-	return unreachable(), 0
-}
-func layerNormBackwardAVX512(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32) {
-	unreachable()
-}
+func geluAVX512(dst []float32, x []float32)                                         { unreachable() }
+func geluBackwardAVX512(dx []float32, x []float32, dy []float32)                    { unreachable() }
 func addAVX512(dst []float32, x []float32)                                          { unreachable() }
 func axpyAVX512(dst []float32, alpha float32, x []float32)                          { unreachable() }
 func scaleAVX512(x []float32, alpha float32)                                        { unreachable() }
@@ -89,5 +77,18 @@ func clearUpperAVX2(x *float32, n int)                       { unreachable() }
 func clearUpperAVX512(x *float32, n int)                     { unreachable() }
 func addRowsAVX2(dst, x *float32, ld int, rows int, n int)   { unreachable() }
 func addRowsAVX512(dst, x *float32, ld int, rows int, n int) { unreachable() }
+
+func layerNormAVX2(dst, x, gain, bias *float32, rows, n int, eps float32, stats *float32) {
+	unreachable()
+}
+func layerNormAVX512(dst, x, gain, bias *float32, rows, n int, eps float32, stats *float32) {
+	unreachable()
+}
+func layerNormBackwardAVX2(dx, dgain, dbias, dy, x, gain *float32, rows, n int, stats *float32) {
+	unreachable()
+}
+func layerNormBackwardAVX512(dx, dgain, dbias, dy, x, gain *float32, rows, n int, stats *float32) {
+	unreachable()
+}
 
 func unreachable() float32 { panic("kernel: assembly called where there is none") }

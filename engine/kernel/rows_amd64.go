@@ -49,15 +49,15 @@ func geluAVX2(dst []float32, x []float32)
 //go:noescape
 func geluBackwardAVX2(dx []float32, x []float32, dy []float32)
 
-// layerNormAVX2 is LayerNorm.
+// layerNormAVX2 is LayerNorm of rows of n elements.
 //
 //go:noescape
-func layerNormAVX2(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32)
+func layerNormAVX2(dst *float32, x *float32, gain *float32, bias *float32, rows int, n int, eps float32, stats *float32)
 
-// layerNormBackwardAVX2 is LayerNormBackward.
+// layerNormBackwardAVX2 is LayerNormBackward of rows of n elements.
 //
 //go:noescape
-func layerNormBackwardAVX2(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32)
+func layerNormBackwardAVX2(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, rows int, n int, stats *float32)
 
 // addAVX2 is Add.
 //
@@ -139,15 +139,15 @@ func geluAVX512(dst []float32, x []float32)
 //go:noescape
 func geluBackwardAVX512(dx []float32, x []float32, dy []float32)
 
-// layerNormAVX512 is LayerNorm.
+// layerNormAVX512 is LayerNorm of rows of n elements.
 //
 //go:noescape
-func layerNormAVX512(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32)
+func layerNormAVX512(dst *float32, x *float32, gain *float32, bias *float32, rows int, n int, eps float32, stats *float32)
 
-// layerNormBackwardAVX512 is LayerNormBackward.
+// layerNormBackwardAVX512 is LayerNormBackward of rows of n elements.
 //
 //go:noescape
-func layerNormBackwardAVX512(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32)
+func layerNormBackwardAVX512(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, rows int, n int, stats *float32)
 
 // addAVX512 is Add.
 //

@@ -2687,331 +2687,904 @@ DATA splat3e5b33b6rows<>+56(SB)/4, $0x3e5b33b6
 DATA splat3e5b33b6rows<>+60(SB)/4, $0x3e5b33b6
 GLOBL splat3e5b33b6rows<>(SB), RODATA|NOPTR, $64
 
-// func layerNormAVX2(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32)
+// func layerNormAVX2(dst *float32, x *float32, gain *float32, bias *float32, rows int, n int, eps float32, stats *float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·layerNormAVX2(SB), NOSPLIT, $0-112
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         x_base+24(FP), CX
-	MOVQ         x_len+32(FP), DX
-	MOVQ         gain_base+48(FP), BX
-	MOVQ         bias_base+72(FP), SI
+TEXT ·layerNormAVX2(SB), NOSPLIT, $0-64
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         gain+16(FP), DX
+	MOVQ         bias+24(FP), BX
+	MOVQ         rows+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         stats+56(FP), R8
 	VXORPS       Y0, Y0, Y0
-	VCVTSI2SSQ   DX, X0, X0
+	VCVTSI2SSQ   DI, X0, X0
 	VBROADCASTSS X0, Y0
-	VXORPS       Y1, Y1, Y1
-	MOVQ         DX, DI
-	XORQ         R8, R8
+	VBROADCASTSS eps+48(FP), Y1
+	MOVQ         DI, R9
+	SHLQ         $0x02, R9
+
+row:
+	CMPQ   DI, $0x08
+	JLE    short1
+	CMPQ   DI, $0x10
+	JLE    short2
+	CMPQ   DI, $0x18
+	JLE    short3
+	CMPQ   DI, $0x20
+	JLE    short4
+	CMPQ   DI, $0x28
+	JLE    short5
+	CMPQ   DI, $0x30
+	JLE    short6
+	VXORPS Y2, Y2, Y2
+	MOVQ   DI, R10
+	XORQ   R11, R11
 
 loop139:
-	CMPQ    DI, $0x08
+	CMPQ    R10, $0x08
 	JLT     next140
-	VMOVUPS (CX)(R8*4), Y2
-	VADDPS  Y2, Y1, Y1
-	ADDQ    $0x08, R8
-	SUBQ    $0x08, DI
+	VMOVUPS (CX)(R11*4), Y3
+	VADDPS  Y3, Y2, Y2
+	ADDQ    $0x08, R11
+	SUBQ    $0x08, R10
 	JMP     loop139
 
 next140:
-	TESTQ DI, DI
+	TESTQ R10, R10
 	JZ    end138
 
 	// A window on eight ones and eight zeros
-	LEAQ       tailMaskrows<>+32(SB), R9
-	SHLQ       $0x02, DI
-	SUBQ       DI, R9
-	VMOVUPS    (R9), Y2
-	VMASKMOVPS (CX)(R8*4), Y2, Y2
-	VADDPS     Y2, Y1, Y1
+	LEAQ       tailMaskrows<>+32(SB), R12
+	SHLQ       $0x02, R10
+	SUBQ       R10, R12
+	VMOVUPS    (R12), Y3
+	VMASKMOVPS (CX)(R11*4), Y3, Y3
+	VADDPS     Y3, Y2, Y2
 
 end138:
-	VPERM2F128 $0x01, Y1, Y1, Y2
-	VADDPS     Y2, Y1, Y1
-	VPERMILPS  $0x4e, Y1, Y2
-	VADDPS     Y2, Y1, Y1
-	VPERMILPS  $0xb1, Y1, Y2
-	VADDPS     Y2, Y1, Y1
-	VDIVPS     Y0, Y1, Y1
-	VXORPS     Y2, Y2, Y2
-	MOVQ       DX, DI
-	XORQ       R8, R8
+	VPERM2F128 $0x01, Y2, Y2, Y3
+	VADDPS     Y3, Y2, Y2
+	VPERMILPS  $0x4e, Y2, Y3
+	VADDPS     Y3, Y2, Y2
+	VPERMILPS  $0xb1, Y2, Y3
+	VADDPS     Y3, Y2, Y2
+	VDIVPS     Y0, Y2, Y2
+	VXORPS     Y4, Y4, Y4
+	MOVQ       DI, R10
+	XORQ       R11, R11
 
 loop143:
-	CMPQ        DI, $0x08
+	CMPQ        R10, $0x08
 	JLT         next144
-	VMOVUPS     (CX)(R8*4), Y3
-	VSUBPS      Y1, Y3, Y3
-	VFMADD231PS Y3, Y3, Y2
-	ADDQ        $0x08, R8
-	SUBQ        $0x08, DI
+	VMOVUPS     (CX)(R11*4), Y3
+	VSUBPS      Y2, Y3, Y3
+	VFMADD231PS Y3, Y3, Y4
+	ADDQ        $0x08, R11
+	SUBQ        $0x08, R10
 	JMP         loop143
 
 next144:
-	TESTQ DI, DI
+	TESTQ R10, R10
 	JZ    end142
 
 	// A window on eight ones and eight zeros
-	LEAQ        tailMaskrows<>+32(SB), R9
-	SHLQ        $0x02, DI
-	SUBQ        DI, R9
-	VMOVUPS     (R9), Y3
-	VMASKMOVPS  (CX)(R8*4), Y3, Y4
-	VSUBPS      Y1, Y4, Y4
-	VANDPS      Y4, Y3, Y4
-	VFMADD231PS Y4, Y4, Y2
+	LEAQ        tailMaskrows<>+32(SB), R12
+	SHLQ        $0x02, R10
+	SUBQ        R10, R12
+	VMOVUPS     (R12), Y3
+	VMASKMOVPS  (CX)(R11*4), Y3, Y5
+	VSUBPS      Y2, Y5, Y5
+	VANDPS      Y5, Y3, Y5
+	VFMADD231PS Y5, Y5, Y4
 
 end142:
-	VPERM2F128   $0x01, Y2, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y3
-	VADDPS       Y3, Y2, Y2
-	VDIVPS       Y0, Y2, Y2
-	VBROADCASTSS eps+96(FP), Y0
-	VADDPS       Y0, Y2, Y2
-	VMOVUPS      splat3f800000rows<>+0(SB), Y0
-	VSQRTPS      Y2, Y2
-	VDIVPS       Y2, Y0, Y0
-	XORQ         DI, DI
+	VPERM2F128 $0x01, Y4, Y4, Y3
+	VADDPS     Y3, Y4, Y4
+	VPERMILPS  $0x4e, Y4, Y3
+	VADDPS     Y3, Y4, Y4
+	VPERMILPS  $0xb1, Y4, Y3
+	VADDPS     Y3, Y4, Y4
+	VDIVPS     Y0, Y4, Y4
+	VADDPS     Y1, Y4, Y4
+	VSQRTPS    Y4, Y4
+	VMOVUPS    splat3f800000rows<>+0(SB), Y3
+	VDIVPS     Y4, Y3, Y3
+	MOVQ       DI, R10
+	XORQ       R11, R11
 
 loop147:
-	CMPQ        DX, $0x08
+	CMPQ        R10, $0x08
 	JLT         next148
-	VMOVUPS     (CX)(DI*4), Y2
-	VSUBPS      Y1, Y2, Y2
-	VMULPS      Y0, Y2, Y2
-	VMOVUPS     (SI)(DI*4), Y3
-	VMOVUPS     (BX)(DI*4), Y4
-	VFMADD231PS Y4, Y2, Y3
-	VMOVUPS     Y3, (AX)(DI*4)
-	ADDQ        $0x08, DI
-	SUBQ        $0x08, DX
+	VMOVUPS     (CX)(R11*4), Y4
+	VSUBPS      Y2, Y4, Y4
+	VMULPS      Y3, Y4, Y4
+	VMOVUPS     (BX)(R11*4), Y5
+	VMOVUPS     (DX)(R11*4), Y6
+	VFMADD231PS Y6, Y4, Y5
+	VMOVUPS     Y5, (AX)(R11*4)
+	ADDQ        $0x08, R11
+	SUBQ        $0x08, R10
 	JMP         loop147
 
 next148:
-	TESTQ DX, DX
+	TESTQ R10, R10
 	JZ    end146
 
 	// A window on eight ones and eight zeros
-	LEAQ         tailMaskrows<>+32(SB), R8
-	MOVQ         DX, R9
-	SHLQ         $0x02, R9
-	SUBQ         R9, R8
-	VMOVUPS      (R8), Y2
-	VMASKMOVPS   (CX)(DI*4), Y2, Y3
-	VSUBPS       Y1, Y3, Y3
-	VMULPS       Y0, Y3, Y3
-	VMASKMOVPS   (SI)(DI*4), Y2, Y4
-	VMASKMOVPS   (BX)(DI*4), Y2, Y2
-	VFMADD231PS  Y2, Y3, Y4
-	LEAQ         (AX)(DI*4), AX
-	TESTQ        $0x00000004, DX
+	LEAQ         tailMaskrows<>+32(SB), R12
+	MOVQ         R10, R13
+	SHLQ         $0x02, R13
+	SUBQ         R13, R12
+	VMOVUPS      (R12), Y4
+	VMASKMOVPS   (CX)(R11*4), Y4, Y5
+	VSUBPS       Y2, Y5, Y5
+	VMULPS       Y3, Y5, Y5
+	VMASKMOVPS   (BX)(R11*4), Y4, Y6
+	VMASKMOVPS   (DX)(R11*4), Y4, Y4
+	VFMADD231PS  Y4, Y5, Y6
+	LEAQ         (AX)(R11*4), R11
+	TESTQ        $0x00000004, R10
 	JZ           two149
-	VMOVUPS      X4, (AX)
-	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	VMOVUPS      X6, (R11)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R11
 
 two149:
-	TESTQ   $0x00000002, DX
+	TESTQ   $0x00000002, R10
 	JZ      one150
-	VMOVLPS X4, (AX)
-	VPSRLDQ $0x08, X4, X4
-	ADDQ    $0x08, AX
+	VMOVLPS X6, (R11)
+	VPSRLDQ $0x08, X6, X6
+	ADDQ    $0x08, R11
 
 one150:
-	TESTQ  $0x00000001, DX
+	TESTQ  $0x00000001, R10
 	JZ     stored151
-	VMOVSS X4, (AX)
+	VMOVSS X6, (R11)
 
 stored151:
 end146:
-	VMOVSS X1, mean+104(FP)
-	VMOVSS X0, rstd+108(FP)
+next:
+	VMOVSS X2, (R8)
+	VMOVSS X3, 4(R8)
+	ADDQ   $0x08, R8
+	ADDQ   R9, AX
+	ADDQ   R9, CX
+	DECQ   SI
+	JNZ    row
 	VZEROUPPER
 	RET
 
-// func layerNormBackwardAVX2(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32)
+short1:
+	MOVQ DI, R10
+	SUBQ $0x00, R10
+
+	// A window on eight ones and eight zeros
+	LEAQ        tailMaskrows<>+32(SB), R11
+	MOVQ        R10, R12
+	SHLQ        $0x02, R12
+	SUBQ        R12, R11
+	VMOVUPS     (R11), Y4
+	VMASKMOVPS  (CX), Y4, Y5
+	VMOVAPS     Y5, Y2
+	VPERM2F128  $0x01, Y2, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0x4e, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0xb1, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VDIVPS      Y0, Y2, Y2
+	VXORPS      Y6, Y6, Y6
+	VSUBPS      Y2, Y5, Y5
+	VANDPS      Y5, Y4, Y5
+	VFMADD231PS Y5, Y5, Y6
+	VPERM2F128  $0x01, Y6, Y6, Y3
+	VADDPS      Y3, Y6, Y6
+	VPERMILPS   $0x4e, Y6, Y3
+	VADDPS      Y3, Y6, Y6
+	VPERMILPS   $0xb1, Y6, Y3
+	VADDPS      Y3, Y6, Y6
+	VDIVPS      Y0, Y6, Y6
+	VADDPS      Y1, Y6, Y6
+	VSQRTPS     Y6, Y6
+	VMOVUPS     splat3f800000rows<>+0(SB), Y3
+	VDIVPS      Y6, Y3, Y3
+	VMULPS      Y3, Y5, Y5
+	VMASKMOVPS  (BX), Y4, Y6
+	VMASKMOVPS  (DX), Y4, Y4
+	VFMADD231PS Y4, Y5, Y6
+	CMPQ        R10, $0x08
+	JNE         partial152
+	VMOVUPS     Y6, (AX)
+	JMP         whole153
+
+partial152:
+	LEAQ         (AX), R11
+	TESTQ        $0x00000004, R10
+	JZ           two154
+	VMOVUPS      X6, (R11)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, R11
+
+two154:
+	TESTQ   $0x00000002, R10
+	JZ      one155
+	VMOVLPS X6, (R11)
+	VPSRLDQ $0x08, X6, X6
+	ADDQ    $0x08, R11
+
+one155:
+	TESTQ  $0x00000001, R10
+	JZ     stored156
+	VMOVSS X6, (R11)
+
+stored156:
+whole153:
+	JMP next
+
+short2:
+	MOVQ DI, R10
+	SUBQ $0x08, R10
+
+	// A window on eight ones and eight zeros
+	LEAQ        tailMaskrows<>+32(SB), R11
+	MOVQ        R10, R12
+	SHLQ        $0x02, R12
+	SUBQ        R12, R11
+	VMOVUPS     (R11), Y4
+	VMOVUPS     (CX), Y5
+	VMASKMOVPS  32(CX), Y4, Y6
+	VMOVAPS     Y5, Y2
+	VADDPS      Y6, Y2, Y2
+	VPERM2F128  $0x01, Y2, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0x4e, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0xb1, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VDIVPS      Y0, Y2, Y2
+	VXORPS      Y7, Y7, Y7
+	VSUBPS      Y2, Y5, Y5
+	VFMADD231PS Y5, Y5, Y7
+	VSUBPS      Y2, Y6, Y6
+	VANDPS      Y6, Y4, Y6
+	VFMADD231PS Y6, Y6, Y7
+	VPERM2F128  $0x01, Y7, Y7, Y3
+	VADDPS      Y3, Y7, Y7
+	VPERMILPS   $0x4e, Y7, Y3
+	VADDPS      Y3, Y7, Y7
+	VPERMILPS   $0xb1, Y7, Y3
+	VADDPS      Y3, Y7, Y7
+	VDIVPS      Y0, Y7, Y7
+	VADDPS      Y1, Y7, Y7
+	VSQRTPS     Y7, Y7
+	VMOVUPS     splat3f800000rows<>+0(SB), Y3
+	VDIVPS      Y7, Y3, Y3
+	VMULPS      Y3, Y5, Y5
+	VMOVUPS     (BX), Y7
+	VMOVUPS     (DX), Y8
+	VFMADD231PS Y8, Y5, Y7
+	VMOVUPS     Y7, (AX)
+	VMULPS      Y3, Y6, Y6
+	VMASKMOVPS  32(BX), Y4, Y5
+	VMASKMOVPS  32(DX), Y4, Y4
+	VFMADD231PS Y4, Y6, Y5
+	CMPQ        R10, $0x08
+	JNE         partial157
+	VMOVUPS     Y5, 32(AX)
+	JMP         whole158
+
+partial157:
+	LEAQ         32(AX), R11
+	TESTQ        $0x00000004, R10
+	JZ           two159
+	VMOVUPS      X5, (R11)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, R11
+
+two159:
+	TESTQ   $0x00000002, R10
+	JZ      one160
+	VMOVLPS X5, (R11)
+	VPSRLDQ $0x08, X5, X5
+	ADDQ    $0x08, R11
+
+one160:
+	TESTQ  $0x00000001, R10
+	JZ     stored161
+	VMOVSS X5, (R11)
+
+stored161:
+whole158:
+	JMP next
+
+short3:
+	MOVQ DI, R10
+	SUBQ $0x10, R10
+
+	// A window on eight ones and eight zeros
+	LEAQ        tailMaskrows<>+32(SB), R11
+	MOVQ        R10, R12
+	SHLQ        $0x02, R12
+	SUBQ        R12, R11
+	VMOVUPS     (R11), Y4
+	VMOVUPS     (CX), Y5
+	VMOVUPS     32(CX), Y6
+	VMASKMOVPS  64(CX), Y4, Y7
+	VMOVAPS     Y5, Y2
+	VADDPS      Y6, Y2, Y2
+	VADDPS      Y7, Y2, Y2
+	VPERM2F128  $0x01, Y2, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0x4e, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0xb1, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VDIVPS      Y0, Y2, Y2
+	VXORPS      Y8, Y8, Y8
+	VSUBPS      Y2, Y5, Y5
+	VFMADD231PS Y5, Y5, Y8
+	VSUBPS      Y2, Y6, Y6
+	VFMADD231PS Y6, Y6, Y8
+	VSUBPS      Y2, Y7, Y7
+	VANDPS      Y7, Y4, Y7
+	VFMADD231PS Y7, Y7, Y8
+	VPERM2F128  $0x01, Y8, Y8, Y3
+	VADDPS      Y3, Y8, Y8
+	VPERMILPS   $0x4e, Y8, Y3
+	VADDPS      Y3, Y8, Y8
+	VPERMILPS   $0xb1, Y8, Y3
+	VADDPS      Y3, Y8, Y8
+	VDIVPS      Y0, Y8, Y8
+	VADDPS      Y1, Y8, Y8
+	VSQRTPS     Y8, Y8
+	VMOVUPS     splat3f800000rows<>+0(SB), Y3
+	VDIVPS      Y8, Y3, Y3
+	VMULPS      Y3, Y5, Y5
+	VMOVUPS     (BX), Y8
+	VMOVUPS     (DX), Y9
+	VFMADD231PS Y9, Y5, Y8
+	VMOVUPS     Y8, (AX)
+	VMULPS      Y3, Y6, Y6
+	VMOVUPS     32(BX), Y5
+	VMOVUPS     32(DX), Y8
+	VFMADD231PS Y8, Y6, Y5
+	VMOVUPS     Y5, 32(AX)
+	VMULPS      Y3, Y7, Y7
+	VMASKMOVPS  64(BX), Y4, Y5
+	VMASKMOVPS  64(DX), Y4, Y4
+	VFMADD231PS Y4, Y7, Y5
+	CMPQ        R10, $0x08
+	JNE         partial162
+	VMOVUPS     Y5, 64(AX)
+	JMP         whole163
+
+partial162:
+	LEAQ         64(AX), R11
+	TESTQ        $0x00000004, R10
+	JZ           two164
+	VMOVUPS      X5, (R11)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, R11
+
+two164:
+	TESTQ   $0x00000002, R10
+	JZ      one165
+	VMOVLPS X5, (R11)
+	VPSRLDQ $0x08, X5, X5
+	ADDQ    $0x08, R11
+
+one165:
+	TESTQ  $0x00000001, R10
+	JZ     stored166
+	VMOVSS X5, (R11)
+
+stored166:
+whole163:
+	JMP next
+
+short4:
+	MOVQ DI, R10
+	SUBQ $0x18, R10
+
+	// A window on eight ones and eight zeros
+	LEAQ        tailMaskrows<>+32(SB), R11
+	MOVQ        R10, R12
+	SHLQ        $0x02, R12
+	SUBQ        R12, R11
+	VMOVUPS     (R11), Y4
+	VMOVUPS     (CX), Y5
+	VMOVUPS     32(CX), Y6
+	VMOVUPS     64(CX), Y7
+	VMASKMOVPS  96(CX), Y4, Y8
+	VMOVAPS     Y5, Y2
+	VADDPS      Y6, Y2, Y2
+	VADDPS      Y7, Y2, Y2
+	VADDPS      Y8, Y2, Y2
+	VPERM2F128  $0x01, Y2, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0x4e, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0xb1, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VDIVPS      Y0, Y2, Y2
+	VXORPS      Y9, Y9, Y9
+	VSUBPS      Y2, Y5, Y5
+	VFMADD231PS Y5, Y5, Y9
+	VSUBPS      Y2, Y6, Y6
+	VFMADD231PS Y6, Y6, Y9
+	VSUBPS      Y2, Y7, Y7
+	VFMADD231PS Y7, Y7, Y9
+	VSUBPS      Y2, Y8, Y8
+	VANDPS      Y8, Y4, Y8
+	VFMADD231PS Y8, Y8, Y9
+	VPERM2F128  $0x01, Y9, Y9, Y3
+	VADDPS      Y3, Y9, Y9
+	VPERMILPS   $0x4e, Y9, Y3
+	VADDPS      Y3, Y9, Y9
+	VPERMILPS   $0xb1, Y9, Y3
+	VADDPS      Y3, Y9, Y9
+	VDIVPS      Y0, Y9, Y9
+	VADDPS      Y1, Y9, Y9
+	VSQRTPS     Y9, Y9
+	VMOVUPS     splat3f800000rows<>+0(SB), Y3
+	VDIVPS      Y9, Y3, Y3
+	VMULPS      Y3, Y5, Y5
+	VMOVUPS     (BX), Y9
+	VMOVUPS     (DX), Y10
+	VFMADD231PS Y10, Y5, Y9
+	VMOVUPS     Y9, (AX)
+	VMULPS      Y3, Y6, Y6
+	VMOVUPS     32(BX), Y5
+	VMOVUPS     32(DX), Y9
+	VFMADD231PS Y9, Y6, Y5
+	VMOVUPS     Y5, 32(AX)
+	VMULPS      Y3, Y7, Y7
+	VMOVUPS     64(BX), Y5
+	VMOVUPS     64(DX), Y6
+	VFMADD231PS Y6, Y7, Y5
+	VMOVUPS     Y5, 64(AX)
+	VMULPS      Y3, Y8, Y8
+	VMASKMOVPS  96(BX), Y4, Y5
+	VMASKMOVPS  96(DX), Y4, Y4
+	VFMADD231PS Y4, Y8, Y5
+	CMPQ        R10, $0x08
+	JNE         partial167
+	VMOVUPS     Y5, 96(AX)
+	JMP         whole168
+
+partial167:
+	LEAQ         96(AX), R11
+	TESTQ        $0x00000004, R10
+	JZ           two169
+	VMOVUPS      X5, (R11)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, R11
+
+two169:
+	TESTQ   $0x00000002, R10
+	JZ      one170
+	VMOVLPS X5, (R11)
+	VPSRLDQ $0x08, X5, X5
+	ADDQ    $0x08, R11
+
+one170:
+	TESTQ  $0x00000001, R10
+	JZ     stored171
+	VMOVSS X5, (R11)
+
+stored171:
+whole168:
+	JMP next
+
+short5:
+	MOVQ DI, R10
+	SUBQ $0x20, R10
+
+	// A window on eight ones and eight zeros
+	LEAQ        tailMaskrows<>+32(SB), R11
+	MOVQ        R10, R12
+	SHLQ        $0x02, R12
+	SUBQ        R12, R11
+	VMOVUPS     (R11), Y4
+	VMOVUPS     (CX), Y5
+	VMOVUPS     32(CX), Y6
+	VMOVUPS     64(CX), Y7
+	VMOVUPS     96(CX), Y8
+	VMASKMOVPS  128(CX), Y4, Y9
+	VMOVAPS     Y5, Y2
+	VADDPS      Y6, Y2, Y2
+	VADDPS      Y7, Y2, Y2
+	VADDPS      Y8, Y2, Y2
+	VADDPS      Y9, Y2, Y2
+	VPERM2F128  $0x01, Y2, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0x4e, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0xb1, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VDIVPS      Y0, Y2, Y2
+	VXORPS      Y10, Y10, Y10
+	VSUBPS      Y2, Y5, Y5
+	VFMADD231PS Y5, Y5, Y10
+	VSUBPS      Y2, Y6, Y6
+	VFMADD231PS Y6, Y6, Y10
+	VSUBPS      Y2, Y7, Y7
+	VFMADD231PS Y7, Y7, Y10
+	VSUBPS      Y2, Y8, Y8
+	VFMADD231PS Y8, Y8, Y10
+	VSUBPS      Y2, Y9, Y9
+	VANDPS      Y9, Y4, Y9
+	VFMADD231PS Y9, Y9, Y10
+	VPERM2F128  $0x01, Y10, Y10, Y3
+	VADDPS      Y3, Y10, Y10
+	VPERMILPS   $0x4e, Y10, Y3
+	VADDPS      Y3, Y10, Y10
+	VPERMILPS   $0xb1, Y10, Y3
+	VADDPS      Y3, Y10, Y10
+	VDIVPS      Y0, Y10, Y10
+	VADDPS      Y1, Y10, Y10
+	VSQRTPS     Y10, Y10
+	VMOVUPS     splat3f800000rows<>+0(SB), Y3
+	VDIVPS      Y10, Y3, Y3
+	VMULPS      Y3, Y5, Y5
+	VMOVUPS     (BX), Y10
+	VMOVUPS     (DX), Y11
+	VFMADD231PS Y11, Y5, Y10
+	VMOVUPS     Y10, (AX)
+	VMULPS      Y3, Y6, Y6
+	VMOVUPS     32(BX), Y5
+	VMOVUPS     32(DX), Y10
+	VFMADD231PS Y10, Y6, Y5
+	VMOVUPS     Y5, 32(AX)
+	VMULPS      Y3, Y7, Y7
+	VMOVUPS     64(BX), Y5
+	VMOVUPS     64(DX), Y6
+	VFMADD231PS Y6, Y7, Y5
+	VMOVUPS     Y5, 64(AX)
+	VMULPS      Y3, Y8, Y8
+	VMOVUPS     96(BX), Y5
+	VMOVUPS     96(DX), Y6
+	VFMADD231PS Y6, Y8, Y5
+	VMOVUPS     Y5, 96(AX)
+	VMULPS      Y3, Y9, Y9
+	VMASKMOVPS  128(BX), Y4, Y5
+	VMASKMOVPS  128(DX), Y4, Y4
+	VFMADD231PS Y4, Y9, Y5
+	CMPQ        R10, $0x08
+	JNE         partial172
+	VMOVUPS     Y5, 128(AX)
+	JMP         whole173
+
+partial172:
+	LEAQ         128(AX), R11
+	TESTQ        $0x00000004, R10
+	JZ           two174
+	VMOVUPS      X5, (R11)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, R11
+
+two174:
+	TESTQ   $0x00000002, R10
+	JZ      one175
+	VMOVLPS X5, (R11)
+	VPSRLDQ $0x08, X5, X5
+	ADDQ    $0x08, R11
+
+one175:
+	TESTQ  $0x00000001, R10
+	JZ     stored176
+	VMOVSS X5, (R11)
+
+stored176:
+whole173:
+	JMP next
+
+short6:
+	MOVQ DI, R10
+	SUBQ $0x28, R10
+
+	// A window on eight ones and eight zeros
+	LEAQ        tailMaskrows<>+32(SB), R11
+	MOVQ        R10, R12
+	SHLQ        $0x02, R12
+	SUBQ        R12, R11
+	VMOVUPS     (R11), Y4
+	VMOVUPS     (CX), Y5
+	VMOVUPS     32(CX), Y6
+	VMOVUPS     64(CX), Y7
+	VMOVUPS     96(CX), Y8
+	VMOVUPS     128(CX), Y9
+	VMASKMOVPS  160(CX), Y4, Y10
+	VMOVAPS     Y5, Y2
+	VADDPS      Y6, Y2, Y2
+	VADDPS      Y7, Y2, Y2
+	VADDPS      Y8, Y2, Y2
+	VADDPS      Y9, Y2, Y2
+	VADDPS      Y10, Y2, Y2
+	VPERM2F128  $0x01, Y2, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0x4e, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VPERMILPS   $0xb1, Y2, Y3
+	VADDPS      Y3, Y2, Y2
+	VDIVPS      Y0, Y2, Y2
+	VXORPS      Y11, Y11, Y11
+	VSUBPS      Y2, Y5, Y5
+	VFMADD231PS Y5, Y5, Y11
+	VSUBPS      Y2, Y6, Y6
+	VFMADD231PS Y6, Y6, Y11
+	VSUBPS      Y2, Y7, Y7
+	VFMADD231PS Y7, Y7, Y11
+	VSUBPS      Y2, Y8, Y8
+	VFMADD231PS Y8, Y8, Y11
+	VSUBPS      Y2, Y9, Y9
+	VFMADD231PS Y9, Y9, Y11
+	VSUBPS      Y2, Y10, Y10
+	VANDPS      Y10, Y4, Y10
+	VFMADD231PS Y10, Y10, Y11
+	VPERM2F128  $0x01, Y11, Y11, Y3
+	VADDPS      Y3, Y11, Y11
+	VPERMILPS   $0x4e, Y11, Y3
+	VADDPS      Y3, Y11, Y11
+	VPERMILPS   $0xb1, Y11, Y3
+	VADDPS      Y3, Y11, Y11
+	VDIVPS      Y0, Y11, Y11
+	VADDPS      Y1, Y11, Y11
+	VSQRTPS     Y11, Y11
+	VMOVUPS     splat3f800000rows<>+0(SB), Y3
+	VDIVPS      Y11, Y3, Y3
+	VMULPS      Y3, Y5, Y5
+	VMOVUPS     (BX), Y11
+	VMOVUPS     (DX), Y12
+	VFMADD231PS Y12, Y5, Y11
+	VMOVUPS     Y11, (AX)
+	VMULPS      Y3, Y6, Y6
+	VMOVUPS     32(BX), Y5
+	VMOVUPS     32(DX), Y11
+	VFMADD231PS Y11, Y6, Y5
+	VMOVUPS     Y5, 32(AX)
+	VMULPS      Y3, Y7, Y7
+	VMOVUPS     64(BX), Y5
+	VMOVUPS     64(DX), Y6
+	VFMADD231PS Y6, Y7, Y5
+	VMOVUPS     Y5, 64(AX)
+	VMULPS      Y3, Y8, Y8
+	VMOVUPS     96(BX), Y5
+	VMOVUPS     96(DX), Y6
+	VFMADD231PS Y6, Y8, Y5
+	VMOVUPS     Y5, 96(AX)
+	VMULPS      Y3, Y9, Y9
+	VMOVUPS     128(BX), Y5
+	VMOVUPS     128(DX), Y6
+	VFMADD231PS Y6, Y9, Y5
+	VMOVUPS     Y5, 128(AX)
+	VMULPS      Y3, Y10, Y10
+	VMASKMOVPS  160(BX), Y4, Y5
+	VMASKMOVPS  160(DX), Y4, Y4
+	VFMADD231PS Y4, Y10, Y5
+	CMPQ        R10, $0x08
+	JNE         partial177
+	VMOVUPS     Y5, 160(AX)
+	JMP         whole178
+
+partial177:
+	LEAQ         160(AX), R11
+	TESTQ        $0x00000004, R10
+	JZ           two179
+	VMOVUPS      X5, (R11)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, R11
+
+two179:
+	TESTQ   $0x00000002, R10
+	JZ      one180
+	VMOVLPS X5, (R11)
+	VPSRLDQ $0x08, X5, X5
+	ADDQ    $0x08, R11
+
+one180:
+	TESTQ  $0x00000001, R10
+	JZ     stored181
+	VMOVSS X5, (R11)
+
+stored181:
+whole178:
+	JMP next
+
+// func layerNormBackwardAVX2(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, rows int, n int, stats *float32)
 // Requires: AVX, AVX2, FMA3
-TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $0-152
-	MOVQ         dx_base+0(FP), AX
-	MOVQ         dgain_base+24(FP), CX
-	MOVQ         dbias_base+48(FP), DX
-	MOVQ         dy_base+72(FP), BX
-	MOVQ         x_base+96(FP), SI
-	MOVQ         gain_base+120(FP), DI
-	MOVQ         x_len+104(FP), R8
-	VBROADCASTSS mean+144(FP), Y0
-	VBROADCASTSS rstd+148(FP), Y1
-	VXORPS       Y2, Y2, Y2
+TEXT ·layerNormBackwardAVX2(SB), NOSPLIT, $0-72
+	MOVQ         dx+0(FP), AX
+	MOVQ         dgain+8(FP), CX
+	MOVQ         dbias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         x+32(FP), SI
+	MOVQ         gain+40(FP), DI
+	MOVQ         n+56(FP), R8
+	VXORPS       Y0, Y0, Y0
+	VCVTSI2SSQ   R8, X0, X0
+	VBROADCASTSS X0, Y0
+
+row:
+	MOVQ         stats+64(FP), R9
+	VBROADCASTSS (R9), Y1
+	VBROADCASTSS 4(R9), Y2
 	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
 	MOVQ         R8, R9
 	XORQ         R10, R10
 
-loop154:
+loop184:
 	CMPQ        R9, $0x08
-	JLT         next155
-	VMOVUPS     (SI)(R10*4), Y4
-	VSUBPS      Y0, Y4, Y4
-	VMULPS      Y1, Y4, Y4
-	VMOVUPS     (BX)(R10*4), Y5
-	VMOVUPS     (CX)(R10*4), Y6
-	VFMADD231PS Y4, Y5, Y6
-	VMOVUPS     Y6, (CX)(R10*4)
-	VMOVUPS     (DX)(R10*4), Y6
-	VADDPS      Y5, Y6, Y6
-	VMOVUPS     Y6, (DX)(R10*4)
-	VMOVUPS     (DI)(R10*4), Y6
-	VMULPS      Y6, Y5, Y5
-	VADDPS      Y5, Y2, Y2
-	VFMADD231PS Y4, Y5, Y3
+	JLT         next185
+	VMOVUPS     (SI)(R10*4), Y5
+	VSUBPS      Y1, Y5, Y5
+	VMULPS      Y2, Y5, Y5
+	VMOVUPS     (BX)(R10*4), Y6
+	VMOVUPS     (CX)(R10*4), Y7
+	VFMADD231PS Y5, Y6, Y7
+	VMOVUPS     Y7, (CX)(R10*4)
+	VMOVUPS     (DX)(R10*4), Y7
+	VADDPS      Y6, Y7, Y7
+	VMOVUPS     Y7, (DX)(R10*4)
+	VMOVUPS     (DI)(R10*4), Y7
+	VMULPS      Y7, Y6, Y6
+	VADDPS      Y6, Y3, Y3
+	VFMADD231PS Y5, Y6, Y4
 	ADDQ        $0x08, R10
 	SUBQ        $0x08, R9
-	JMP         loop154
+	JMP         loop184
 
-next155:
+next185:
 	TESTQ R9, R9
-	JZ    end153
+	JZ    end183
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R11
 	MOVQ         R9, R12
 	SHLQ         $0x02, R12
 	SUBQ         R12, R11
-	VMOVUPS      (R11), Y4
-	VMASKMOVPS   (SI)(R10*4), Y4, Y5
-	VSUBPS       Y0, Y5, Y5
-	VMULPS       Y1, Y5, Y5
-	VMASKMOVPS   (BX)(R10*4), Y4, Y6
-	VMASKMOVPS   (CX)(R10*4), Y4, Y7
-	VFMADD231PS  Y5, Y6, Y7
-	LEAQ         (CX)(R10*4), CX
+	VMOVUPS      (R11), Y5
+	VMASKMOVPS   (SI)(R10*4), Y5, Y6
+	VSUBPS       Y1, Y6, Y6
+	VMULPS       Y2, Y6, Y6
+	VMASKMOVPS   (BX)(R10*4), Y5, Y7
+	VMASKMOVPS   (CX)(R10*4), Y5, Y8
+	VFMADD231PS  Y6, Y7, Y8
+	LEAQ         (CX)(R10*4), R11
 	TESTQ        $0x00000004, R9
-	JZ           two156
-	VMOVUPS      X7, (CX)
-	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, CX
+	JZ           two186
+	VMOVUPS      X8, (R11)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R11
 
-two156:
+two186:
 	TESTQ   $0x00000002, R9
-	JZ      one157
-	VMOVLPS X7, (CX)
-	VPSRLDQ $0x08, X7, X7
-	ADDQ    $0x08, CX
+	JZ      one187
+	VMOVLPS X8, (R11)
+	VPSRLDQ $0x08, X8, X8
+	ADDQ    $0x08, R11
 
-one157:
+one187:
 	TESTQ  $0x00000001, R9
-	JZ     stored158
-	VMOVSS X7, (CX)
+	JZ     stored188
+	VMOVSS X8, (R11)
 
-stored158:
-	VMASKMOVPS   (DX)(R10*4), Y4, Y7
-	VADDPS       Y6, Y7, Y7
-	LEAQ         (DX)(R10*4), CX
+stored188:
+	VMASKMOVPS   (DX)(R10*4), Y5, Y8
+	VADDPS       Y7, Y8, Y8
+	LEAQ         (DX)(R10*4), R11
 	TESTQ        $0x00000004, R9
-	JZ           two159
-	VMOVUPS      X7, (CX)
-	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, CX
+	JZ           two189
+	VMOVUPS      X8, (R11)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, R11
 
-two159:
+two189:
 	TESTQ   $0x00000002, R9
-	JZ      one160
-	VMOVLPS X7, (CX)
-	VPSRLDQ $0x08, X7, X7
-	ADDQ    $0x08, CX
+	JZ      one190
+	VMOVLPS X8, (R11)
+	VPSRLDQ $0x08, X8, X8
+	ADDQ    $0x08, R11
 
-one160:
+one190:
 	TESTQ  $0x00000001, R9
-	JZ     stored161
-	VMOVSS X7, (CX)
+	JZ     stored191
+	VMOVSS X8, (R11)
 
-stored161:
-	VMASKMOVPS  (DI)(R10*4), Y4, Y7
-	VMULPS      Y7, Y6, Y6
-	VADDPS      Y6, Y2, Y2
-	VANDPS      Y5, Y4, Y5
-	VFMADD231PS Y5, Y6, Y3
+stored191:
+	VMASKMOVPS  (DI)(R10*4), Y5, Y8
+	VMULPS      Y8, Y7, Y7
+	VADDPS      Y7, Y3, Y3
+	VANDPS      Y6, Y5, Y6
+	VFMADD231PS Y6, Y7, Y4
 
-end153:
-	VXORPS       Y4, Y4, Y4
-	VCVTSI2SSQ   R8, X4, X4
-	VBROADCASTSS X4, Y4
-	VPERM2F128   $0x01, Y2, Y2, Y5
-	VADDPS       Y5, Y2, Y2
-	VPERMILPS    $0x4e, Y2, Y5
-	VADDPS       Y5, Y2, Y2
-	VPERMILPS    $0xb1, Y2, Y5
-	VADDPS       Y5, Y2, Y2
-	VPERM2F128   $0x01, Y3, Y3, Y5
-	VADDPS       Y5, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y5
-	VADDPS       Y5, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y5
-	VADDPS       Y5, Y3, Y3
-	VDIVPS       Y4, Y2, Y2
-	VDIVPS       Y4, Y3, Y3
-	MOVQ         R8, CX
-	XORQ         DX, DX
+end183:
+	VPERM2F128 $0x01, Y3, Y3, Y5
+	VADDPS     Y5, Y3, Y3
+	VPERMILPS  $0x4e, Y3, Y5
+	VADDPS     Y5, Y3, Y3
+	VPERMILPS  $0xb1, Y3, Y5
+	VADDPS     Y5, Y3, Y3
+	VPERM2F128 $0x01, Y4, Y4, Y5
+	VADDPS     Y5, Y4, Y4
+	VPERMILPS  $0x4e, Y4, Y5
+	VADDPS     Y5, Y4, Y4
+	VPERMILPS  $0xb1, Y4, Y5
+	VADDPS     Y5, Y4, Y4
+	VDIVPS     Y0, Y3, Y3
+	VDIVPS     Y0, Y4, Y4
+	MOVQ       R8, R9
+	XORQ       R10, R10
 
-loop164:
-	CMPQ         CX, $0x08
-	JLT          next165
-	VMOVUPS      (SI)(DX*4), Y4
-	VSUBPS       Y0, Y4, Y4
-	VMULPS       Y1, Y4, Y4
-	VMOVUPS      (BX)(DX*4), Y5
-	VMOVUPS      (DI)(DX*4), Y6
-	VMULPS       Y6, Y5, Y5
-	VSUBPS       Y2, Y5, Y5
-	VFNMADD231PS Y3, Y4, Y5
-	VMOVUPS      (AX)(DX*4), Y4
-	VFMADD231PS  Y1, Y5, Y4
-	VMOVUPS      Y4, (AX)(DX*4)
-	ADDQ         $0x08, DX
-	SUBQ         $0x08, CX
-	JMP          loop164
+loop194:
+	CMPQ         R9, $0x08
+	JLT          next195
+	VMOVUPS      (SI)(R10*4), Y5
+	VSUBPS       Y1, Y5, Y5
+	VMULPS       Y2, Y5, Y5
+	VMOVUPS      (BX)(R10*4), Y6
+	VMOVUPS      (DI)(R10*4), Y7
+	VMULPS       Y7, Y6, Y6
+	VSUBPS       Y3, Y6, Y6
+	VFNMADD231PS Y4, Y5, Y6
+	VMOVUPS      (AX)(R10*4), Y5
+	VFMADD231PS  Y2, Y6, Y5
+	VMOVUPS      Y5, (AX)(R10*4)
+	ADDQ         $0x08, R10
+	SUBQ         $0x08, R9
+	JMP          loop194
 
-next165:
-	TESTQ CX, CX
-	JZ    end163
+next195:
+	TESTQ R9, R9
+	JZ    end193
 
 	// A window on eight ones and eight zeros
-	LEAQ         tailMaskrows<>+32(SB), R8
-	MOVQ         CX, R9
-	SHLQ         $0x02, R9
-	SUBQ         R9, R8
-	VMOVUPS      (R8), Y4
-	VMASKMOVPS   (SI)(DX*4), Y4, Y5
-	VSUBPS       Y0, Y5, Y5
-	VMULPS       Y1, Y5, Y5
-	VMASKMOVPS   (BX)(DX*4), Y4, Y0
-	VMASKMOVPS   (DI)(DX*4), Y4, Y6
-	VMULPS       Y6, Y0, Y0
-	VSUBPS       Y2, Y0, Y0
-	VFNMADD231PS Y3, Y5, Y0
-	VMASKMOVPS   (AX)(DX*4), Y4, Y2
-	VFMADD231PS  Y1, Y0, Y2
-	LEAQ         (AX)(DX*4), AX
-	TESTQ        $0x00000004, CX
-	JZ           two166
-	VMOVUPS      X2, (AX)
-	VEXTRACTF128 $0x01, Y2, X2
-	ADDQ         $0x10, AX
+	LEAQ         tailMaskrows<>+32(SB), R11
+	MOVQ         R9, R12
+	SHLQ         $0x02, R12
+	SUBQ         R12, R11
+	VMOVUPS      (R11), Y5
+	VMASKMOVPS   (SI)(R10*4), Y5, Y6
+	VSUBPS       Y1, Y6, Y6
+	VMULPS       Y2, Y6, Y6
+	VMASKMOVPS   (BX)(R10*4), Y5, Y1
+	VMASKMOVPS   (DI)(R10*4), Y5, Y7
+	VMULPS       Y7, Y1, Y1
+	VSUBPS       Y3, Y1, Y1
+	VFNMADD231PS Y4, Y6, Y1
+	VMASKMOVPS   (AX)(R10*4), Y5, Y3
+	VFMADD231PS  Y2, Y1, Y3
+	LEAQ         (AX)(R10*4), R10
+	TESTQ        $0x00000004, R9
+	JZ           two196
+	VMOVUPS      X3, (R10)
+	VEXTRACTF128 $0x01, Y3, X3
+	ADDQ         $0x10, R10
 
-two166:
-	TESTQ   $0x00000002, CX
-	JZ      one167
-	VMOVLPS X2, (AX)
-	VPSRLDQ $0x08, X2, X2
-	ADDQ    $0x08, AX
+two196:
+	TESTQ   $0x00000002, R9
+	JZ      one197
+	VMOVLPS X3, (R10)
+	VPSRLDQ $0x08, X3, X3
+	ADDQ    $0x08, R10
 
-one167:
-	TESTQ  $0x00000001, CX
-	JZ     stored168
-	VMOVSS X2, (AX)
+one197:
+	TESTQ  $0x00000001, R9
+	JZ     stored198
+	VMOVSS X3, (R10)
 
-stored168:
-end163:
+stored198:
+end193:
+	MOVQ n+56(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, SI
+	ADDQ $0x08, stats+64(FP)
+	DECQ rows+48(FP)
+	JNZ  row
 	VZEROUPPER
 	RET
 
@@ -3023,20 +3596,20 @@ TEXT ·addAVX2(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop171:
+loop201:
 	CMPQ    DX, $0x08
-	JLT     next172
+	JLT     next202
 	VMOVUPS (CX)(BX*4), Y0
 	VMOVUPS (AX)(BX*4), Y1
 	VADDPS  Y1, Y0, Y0
 	VMOVUPS Y0, (AX)(BX*4)
 	ADDQ    $0x08, BX
 	SUBQ    $0x08, DX
-	JMP     loop171
+	JMP     loop201
 
-next172:
+next202:
 	TESTQ DX, DX
-	JZ    end170
+	JZ    end200
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -3049,25 +3622,25 @@ next172:
 	VADDPS       Y0, Y1, Y1
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two173
+	JZ           two203
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two173:
+two203:
 	TESTQ   $0x00000002, DX
-	JZ      one174
+	JZ      one204
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one174:
+one204:
 	TESTQ  $0x00000001, DX
-	JZ     stored175
+	JZ     stored205
 	VMOVSS X1, (AX)
 
-stored175:
-end170:
+stored205:
+end200:
 	VZEROUPPER
 	RET
 
@@ -3081,9 +3654,9 @@ TEXT ·addRowsAVX2(SB), NOSPLIT, $0-40
 	MOVQ n+32(FP), BX
 	XORQ SI, SI
 
-loop178:
+loop208:
 	CMPQ    BX, $0x20
-	JLT     next179
+	JLT     next209
 	VMOVUPS (AX)(SI*4), Y0
 	VMOVUPS 32(AX)(SI*4), Y1
 	VMOVUPS 64(AX)(SI*4), Y2
@@ -3091,43 +3664,43 @@ loop178:
 	MOVQ    rows+24(FP), R8
 	LEAQ    (CX)(SI*4), DI
 
-rows180:
+rows210:
 	VADDPS  (DI), Y0, Y0
 	VADDPS  32(DI), Y1, Y1
 	VADDPS  64(DI), Y2, Y2
 	VADDPS  96(DI), Y3, Y3
 	ADDQ    DX, DI
 	DECQ    R8
-	JNZ     rows180
+	JNZ     rows210
 	VMOVUPS Y0, (AX)(SI*4)
 	VMOVUPS Y1, 32(AX)(SI*4)
 	VMOVUPS Y2, 64(AX)(SI*4)
 	VMOVUPS Y3, 96(AX)(SI*4)
 	ADDQ    $0x20, SI
 	SUBQ    $0x20, BX
-	JMP     loop178
+	JMP     loop208
 
-next179:
-loop181:
+next209:
+loop211:
 	CMPQ    BX, $0x08
-	JLT     next182
+	JLT     next212
 	VMOVUPS (AX)(SI*4), Y0
 	MOVQ    rows+24(FP), R8
 	LEAQ    (CX)(SI*4), DI
 
-rows183:
+rows213:
 	VADDPS  (DI), Y0, Y0
 	ADDQ    DX, DI
 	DECQ    R8
-	JNZ     rows183
+	JNZ     rows213
 	VMOVUPS Y0, (AX)(SI*4)
 	ADDQ    $0x08, SI
 	SUBQ    $0x08, BX
-	JMP     loop181
+	JMP     loop211
 
-next182:
+next212:
 	TESTQ BX, BX
-	JZ    end177
+	JZ    end207
 
 	// A window on eight ones and eight zeros
 	LEAQ       tailMaskrows<>+32(SB), DI
@@ -3139,33 +3712,33 @@ next182:
 	MOVQ       rows+24(FP), DI
 	LEAQ       (CX)(SI*4), CX
 
-rows184:
+rows214:
 	VMASKMOVPS   (CX), Y0, Y2
 	VADDPS       Y2, Y1, Y1
 	ADDQ         DX, CX
 	DECQ         DI
-	JNZ          rows184
+	JNZ          rows214
 	LEAQ         (AX)(SI*4), AX
 	TESTQ        $0x00000004, BX
-	JZ           two185
+	JZ           two215
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two185:
+two215:
 	TESTQ   $0x00000002, BX
-	JZ      one186
+	JZ      one216
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one186:
+one216:
 	TESTQ  $0x00000001, BX
-	JZ     stored187
+	JZ     stored217
 	VMOVSS X1, (AX)
 
-stored187:
-end177:
+stored217:
+end207:
 	VZEROUPPER
 	RET
 
@@ -3178,20 +3751,20 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-56
 	MOVQ         x_len+40(FP), DX
 	XORQ         BX, BX
 
-loop190:
+loop220:
 	CMPQ        DX, $0x08
-	JLT         next191
+	JLT         next221
 	VMOVUPS     (AX)(BX*4), Y1
 	VMOVUPS     (CX)(BX*4), Y2
 	VFMADD231PS Y2, Y0, Y1
 	VMOVUPS     Y1, (AX)(BX*4)
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop190
+	JMP         loop220
 
-next191:
+next221:
 	TESTQ DX, DX
-	JZ    end189
+	JZ    end219
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), SI
@@ -3204,25 +3777,25 @@ next191:
 	VFMADD231PS  Y1, Y0, Y2
 	LEAQ         (AX)(BX*4), AX
 	TESTQ        $0x00000004, DX
-	JZ           two192
+	JZ           two222
 	VMOVUPS      X2, (AX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, AX
 
-two192:
+two222:
 	TESTQ   $0x00000002, DX
-	JZ      one193
+	JZ      one223
 	VMOVLPS X2, (AX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, AX
 
-one193:
+one223:
 	TESTQ  $0x00000001, DX
-	JZ     stored194
+	JZ     stored224
 	VMOVSS X2, (AX)
 
-stored194:
-end189:
+stored224:
+end219:
 	VZEROUPPER
 	RET
 
@@ -3234,19 +3807,19 @@ TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Y0
 	XORQ         DX, DX
 
-loop197:
+loop227:
 	CMPQ    CX, $0x08
-	JLT     next198
+	JLT     next228
 	VMOVUPS (AX)(DX*4), Y1
 	VMULPS  Y0, Y1, Y1
 	VMOVUPS Y1, (AX)(DX*4)
 	ADDQ    $0x08, DX
 	SUBQ    $0x08, CX
-	JMP     loop197
+	JMP     loop227
 
-next198:
+next228:
 	TESTQ CX, CX
-	JZ    end196
+	JZ    end226
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -3258,25 +3831,25 @@ next198:
 	VMULPS       Y0, Y1, Y1
 	LEAQ         (AX)(DX*4), AX
 	TESTQ        $0x00000004, CX
-	JZ           two199
+	JZ           two229
 	VMOVUPS      X1, (AX)
 	VEXTRACTF128 $0x01, Y1, X1
 	ADDQ         $0x10, AX
 
-two199:
+two229:
 	TESTQ   $0x00000002, CX
-	JZ      one200
+	JZ      one230
 	VMOVLPS X1, (AX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, AX
 
-one200:
+one230:
 	TESTQ  $0x00000001, CX
-	JZ     stored201
+	JZ     stored231
 	VMOVSS X1, (AX)
 
-stored201:
-end196:
+stored231:
+end226:
 	VZEROUPPER
 	RET
 
@@ -3291,9 +3864,9 @@ TEXT ·dotAVX2(SB), NOSPLIT, $0-52
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four202:
+four232:
 	CMPQ        DX, $0x20
-	JLT         rest203
+	JLT         rest233
 	VMOVUPS     (AX), Y4
 	VFMADD231PS (CX), Y4, Y0
 	VMOVUPS     32(AX), Y4
@@ -3305,24 +3878,24 @@ four202:
 	ADDQ        $0x00000080, AX
 	ADDQ        $0x00000080, CX
 	SUBQ        $0x20, DX
-	JMP         four202
+	JMP         four232
 
-rest203:
+rest233:
 	XORQ BX, BX
 
-loop206:
+loop236:
 	CMPQ        DX, $0x08
-	JLT         next207
+	JLT         next237
 	VMOVUPS     (AX)(BX*4), Y4
 	VMOVUPS     (CX)(BX*4), Y5
 	VFMADD231PS Y5, Y4, Y0
 	ADDQ        $0x08, BX
 	SUBQ        $0x08, DX
-	JMP         loop206
+	JMP         loop236
 
-next207:
+next237:
 	TESTQ DX, DX
-	JZ    end205
+	JZ    end235
 
 	// A window on eight ones and eight zeros
 	LEAQ        tailMaskrows<>+32(SB), SI
@@ -3333,7 +3906,7 @@ next207:
 	VMASKMOVPS  (CX)(BX*4), Y4, Y4
 	VFMADD231PS Y4, Y5, Y0
 
-end205:
+end235:
 	VADDPS     Y1, Y0, Y0
 	VADDPS     Y3, Y2, Y2
 	VADDPS     Y2, Y0, Y0
@@ -3357,9 +3930,9 @@ TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 
-four208:
+four238:
 	CMPQ        CX, $0x10
-	JLT         rest209
+	JLT         rest239
 	VCVTPS2PD   (AX), Y4
 	VFMADD231PD Y4, Y4, Y0
 	VCVTPS2PD   16(AX), Y4
@@ -3370,14 +3943,14 @@ four208:
 	VFMADD231PD Y4, Y4, Y3
 	ADDQ        $0x00000040, AX
 	SUBQ        $0x10, CX
-	JMP         four208
+	JMP         four238
 
-rest209:
+rest239:
 	XORQ DX, DX
 
-loop212:
+loop242:
 	CMPQ         CX, $0x08
-	JLT          next213
+	JLT          next243
 	VMOVUPS      (AX)(DX*4), Y4
 	VEXTRACTF128 $0x01, Y4, X5
 	VCVTPS2PD    X4, Y4
@@ -3386,11 +3959,11 @@ loop212:
 	VFMADD231PD  Y5, Y5, Y1
 	ADDQ         $0x08, DX
 	SUBQ         $0x08, CX
-	JMP          loop212
+	JMP          loop242
 
-next213:
+next243:
 	TESTQ CX, CX
-	JZ    end211
+	JZ    end241
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), BX
@@ -3404,7 +3977,7 @@ next213:
 	VFMADD231PD  Y4, Y4, Y0
 	VFMADD231PD  Y5, Y5, Y1
 
-end211:
+end241:
 	VADDPD     Y1, Y0, Y0
 	VADDPD     Y3, Y2, Y2
 	VADDPD     Y2, Y0, Y0
@@ -3435,9 +4008,9 @@ TEXT ·adamWAVX2(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Y7
 	XORQ         DI, DI
 
-loop216:
+loop246:
 	CMPQ         SI, $0x08
-	JLT          next217
+	JLT          next247
 	VMOVUPS      (CX)(DI*4), Y8
 	VMULPS       Y0, Y8, Y8
 	VMOVUPS      (DX)(DI*4), Y9
@@ -3458,11 +4031,11 @@ loop216:
 	VMOVUPS      Y11, (AX)(DI*4)
 	ADDQ         $0x08, DI
 	SUBQ         $0x08, SI
-	JMP          loop216
+	JMP          loop246
 
-next217:
+next247:
 	TESTQ SI, SI
-	JZ    end215
+	JZ    end245
 
 	// A window on eight ones and eight zeros
 	LEAQ         tailMaskrows<>+32(SB), R8
@@ -3487,65 +4060,65 @@ next217:
 	VFNMADD231PS Y7, Y3, Y4
 	LEAQ         (DX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two218
+	JZ           two248
 	VMOVUPS      X0, (CX)
 	VEXTRACTF128 $0x01, Y0, X0
 	ADDQ         $0x10, CX
 
-two218:
+two248:
 	TESTQ   $0x00000002, SI
-	JZ      one219
+	JZ      one249
 	VMOVLPS X0, (CX)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, CX
 
-one219:
+one249:
 	TESTQ  $0x00000001, SI
-	JZ     stored220
+	JZ     stored250
 	VMOVSS X0, (CX)
 
-stored220:
+stored250:
 	LEAQ         (BX)(DI*4), CX
 	TESTQ        $0x00000004, SI
-	JZ           two221
+	JZ           two251
 	VMOVUPS      X2, (CX)
 	VEXTRACTF128 $0x01, Y2, X2
 	ADDQ         $0x10, CX
 
-two221:
+two251:
 	TESTQ   $0x00000002, SI
-	JZ      one222
+	JZ      one252
 	VMOVLPS X2, (CX)
 	VPSRLDQ $0x08, X2, X2
 	ADDQ    $0x08, CX
 
-one222:
+one252:
 	TESTQ  $0x00000001, SI
-	JZ     stored223
+	JZ     stored253
 	VMOVSS X2, (CX)
 
-stored223:
+stored253:
 	LEAQ         (AX)(DI*4), AX
 	TESTQ        $0x00000004, SI
-	JZ           two224
+	JZ           two254
 	VMOVUPS      X4, (AX)
 	VEXTRACTF128 $0x01, Y4, X4
 	ADDQ         $0x10, AX
 
-two224:
+two254:
 	TESTQ   $0x00000002, SI
-	JZ      one225
+	JZ      one255
 	VMOVLPS X4, (AX)
 	VPSRLDQ $0x08, X4, X4
 	ADDQ    $0x08, AX
 
-one225:
+one255:
 	TESTQ  $0x00000001, SI
-	JZ     stored226
+	JZ     stored256
 	VMOVSS X4, (AX)
 
-stored226:
-end215:
+stored256:
+end245:
 	VZEROUPPER
 	RET
 
@@ -3558,18 +4131,18 @@ TEXT ·maxAVX512(SB), NOSPLIT, $0-28
 	VMOVAPS Z0, Z1
 	XORQ    DX, DX
 
-loop229:
+loop259:
 	CMPQ    CX, $0x10
-	JLT     next230
+	JLT     next260
 	VMOVUPS (AX)(DX*4), Z2
 	VMAXPS  Z2, Z1, Z1
 	ADDQ    $0x10, DX
 	SUBQ    $0x10, CX
-	JMP     loop229
+	JMP     loop259
 
-next230:
+next260:
 	TESTQ   CX, CX
-	JZ      end228
+	JZ      end258
 	MOVL    $0xffffffff, BX
 	BZHIL   CX, BX, BX
 	KMOVW   BX, K1
@@ -3577,7 +4150,7 @@ next230:
 	VMOVUPS (AX)(DX*4), K1, Z0
 	VMAXPS  Z0, Z1, Z1
 
-end228:
+end258:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VMAXPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -3599,9 +4172,9 @@ TEXT ·expSumAVX512(SB), NOSPLIT, $0-36
 	VXORPS       Z1, Z1, Z1
 	XORQ         DX, DX
 
-loop233:
+loop263:
 	CMPQ         CX, $0x30
-	JLT          next234
+	JLT          next264
 	VMOVUPS      (AX)(DX*4), Z2
 	VMOVUPS      64(AX)(DX*4), Z3
 	VMOVUPS      128(AX)(DX*4), Z4
@@ -3665,12 +4238,12 @@ loop233:
 	VADDPS       Z4, Z1, Z1
 	ADDQ         $0x30, DX
 	SUBQ         $0x30, CX
-	JMP          loop233
+	JMP          loop263
 
-next234:
-loop235:
+next264:
+loop265:
 	CMPQ         CX, $0x10
-	JLT          next236
+	JLT          next266
 	VMOVUPS      (AX)(DX*4), Z2
 	VSUBPS       Z0, Z2, Z2
 	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
@@ -3694,11 +4267,11 @@ loop235:
 	VADDPS       Z2, Z1, Z1
 	ADDQ         $0x10, DX
 	SUBQ         $0x10, CX
-	JMP          loop235
+	JMP          loop265
 
-next236:
+next266:
 	TESTQ        CX, CX
-	JZ           end232
+	JZ           end262
 	MOVL         $0xffffffff, BX
 	BZHIL        CX, BX, BX
 	KMOVW        BX, K1
@@ -3725,7 +4298,7 @@ next236:
 	VMOVAPS.Z    Z2, K1, Z2
 	VADDPS       Z2, Z1, Z1
 
-end232:
+end262:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VADDPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -3761,18 +4334,18 @@ row:
 	MOVQ    BX, SI
 	XORQ    DI, DI
 
-loop239:
+loop269:
 	CMPQ    SI, $0x10
-	JLT     next240
+	JLT     next270
 	VMOVUPS (AX)(DI*4), Z2
 	VMAXPS  Z2, Z1, Z1
 	ADDQ    $0x10, DI
 	SUBQ    $0x10, SI
-	JMP     loop239
+	JMP     loop269
 
-next240:
+next270:
 	TESTQ   SI, SI
-	JZ      end238
+	JZ      end268
 	MOVL    $0xffffffff, R8
 	BZHIL   SI, R8, R8
 	KMOVW   R8, K1
@@ -3780,7 +4353,7 @@ next240:
 	VMOVUPS (AX)(DI*4), K1, Z0
 	VMAXPS  Z0, Z1, Z1
 
-end238:
+end268:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z0
 	VMAXPS     Z0, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z0
@@ -3794,9 +4367,9 @@ end238:
 	MOVQ       BX, SI
 	XORQ       DI, DI
 
-loop243:
+loop273:
 	CMPQ         SI, $0x30
-	JLT          next244
+	JLT          next274
 	VMOVUPS      (AX)(DI*4), Z2
 	VMOVUPS      64(AX)(DI*4), Z3
 	VMOVUPS      128(AX)(DI*4), Z4
@@ -3863,12 +4436,12 @@ loop243:
 	VMOVUPS      Z4, 128(AX)(DI*4)
 	ADDQ         $0x30, DI
 	SUBQ         $0x30, SI
-	JMP          loop243
+	JMP          loop273
 
-next244:
-loop245:
+next274:
+loop275:
 	CMPQ         SI, $0x10
-	JLT          next246
+	JLT          next276
 	VMOVUPS      (AX)(DI*4), Z2
 	VSUBPS       Z0, Z2, Z2
 	VMOVUPS      splatc2b00000rows<>+0(SB), Z3
@@ -3893,11 +4466,11 @@ loop245:
 	VMOVUPS      Z2, (AX)(DI*4)
 	ADDQ         $0x10, DI
 	SUBQ         $0x10, SI
-	JMP          loop245
+	JMP          loop275
 
-next246:
+next276:
 	TESTQ        SI, SI
-	JZ           end242
+	JZ           end272
 	MOVL         $0xffffffff, R8
 	BZHIL        SI, R8, R8
 	KMOVW        R8, K1
@@ -3925,7 +4498,7 @@ next246:
 	VADDPS       Z2, Z1, Z1
 	VMOVUPS      Z2, K1, (AX)(DI*4)
 
-end242:
+end272:
 	VSHUFF32X4 $0x4e, Z1, Z1, Z2
 	VADDPS     Z2, Z1, Z1
 	VSHUFF32X4 $0xb1, Z1, Z1, Z2
@@ -3939,19 +4512,19 @@ end242:
 	MOVQ       BX, SI
 	XORQ       DI, DI
 
-loop249:
+loop279:
 	CMPQ    SI, $0x10
-	JLT     next250
+	JLT     next280
 	VMOVUPS (AX)(DI*4), Z3
 	VMULPS  Z2, Z3, Z3
 	VMOVUPS Z3, (AX)(DI*4)
 	ADDQ    $0x10, DI
 	SUBQ    $0x10, SI
-	JMP     loop249
+	JMP     loop279
 
-next250:
+next280:
 	TESTQ     SI, SI
-	JZ        end248
+	JZ        end278
 	MOVL      $0xffffffff, R8
 	BZHIL     SI, R8, R8
 	KMOVW     R8, K1
@@ -3959,7 +4532,7 @@ next250:
 	VMULPS    Z2, Z3, Z3
 	VMOVUPS   Z3, K1, (AX)(DI*4)
 
-end248:
+end278:
 next:
 	ADDQ   CX, AX
 	MOVQ   grow+32(FP), SI
@@ -4344,19 +4917,19 @@ row:
 	MOVQ   SI, DI
 	XORQ   R8, R8
 
-loop253:
+loop283:
 	CMPQ        DI, $0x10
-	JLT         next254
+	JLT         next284
 	VMOVUPS     (CX)(R8*4), Z1
 	VMOVUPS     (AX)(R8*4), Z2
 	VFMADD231PS Z2, Z1, Z0
 	ADDQ        $0x10, R8
 	SUBQ        $0x10, DI
-	JMP         loop253
+	JMP         loop283
 
-next254:
+next284:
 	TESTQ       DI, DI
-	JZ          end252
+	JZ          end282
 	MOVL        $0xffffffff, R9
 	BZHIL       DI, R9, R9
 	KMOVW       R9, K1
@@ -4364,7 +4937,7 @@ next254:
 	VMOVUPS.Z   (AX)(R8*4), K1, Z2
 	VFMADD231PS Z2, Z1, Z0
 
-end252:
+end282:
 	VSHUFF32X4 $0x4e, Z0, Z0, Z1
 	VADDPS     Z1, Z0, Z0
 	VSHUFF32X4 $0xb1, Z0, Z0, Z1
@@ -4376,9 +4949,9 @@ end252:
 	MOVQ       SI, DI
 	XORQ       R8, R8
 
-loop257:
+loop287:
 	CMPQ    DI, $0x10
-	JLT     next258
+	JLT     next288
 	VMOVUPS (AX)(R8*4), Z1
 	VSUBPS  Z0, Z1, Z1
 	VMOVUPS (CX)(R8*4), Z2
@@ -4386,11 +4959,11 @@ loop257:
 	VMOVUPS Z1, (AX)(R8*4)
 	ADDQ    $0x10, R8
 	SUBQ    $0x10, DI
-	JMP     loop257
+	JMP     loop287
 
-next258:
+next288:
 	TESTQ     DI, DI
-	JZ        end256
+	JZ        end286
 	MOVL      $0xffffffff, R9
 	BZHIL     DI, R9, R9
 	KMOVW     R9, K1
@@ -4400,7 +4973,7 @@ next258:
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(R8*4)
 
-end256:
+end286:
 	ADDQ DX, AX
 	ADDQ DX, CX
 	MOVQ grow+40(FP), DI
@@ -4427,23 +5000,23 @@ row:
 	MOVQ CX, BX
 	XORQ SI, SI
 
-loop261:
+loop291:
 	CMPQ    BX, $0x10
-	JLT     next262
+	JLT     next292
 	VMOVUPS Z0, (AX)(SI*4)
 	ADDQ    $0x10, SI
 	SUBQ    $0x10, BX
-	JMP     loop261
+	JMP     loop291
 
-next262:
+next292:
 	TESTQ   BX, BX
-	JZ      end260
+	JZ      end290
 	MOVL    $0xffffffff, DI
 	BZHIL   BX, DI, DI
 	KMOVW   DI, K1
 	VMOVUPS Z0, K1, (AX)(SI*4)
 
-end260:
+end290:
 	ADDQ DX, AX
 	JMP  row
 
@@ -4909,9 +5482,9 @@ TEXT ·geluAVX512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop265:
+loop295:
 	CMPQ         DX, $0x30
-	JLT          next266
+	JLT          next296
 	VMOVUPS      (CX)(BX*4), Z0
 	VMOVUPS      64(CX)(BX*4), Z1
 	VMOVUPS      128(CX)(BX*4), Z2
@@ -4994,12 +5567,12 @@ loop265:
 	VMOVUPS      Z2, 128(AX)(BX*4)
 	ADDQ         $0x30, BX
 	SUBQ         $0x30, DX
-	JMP          loop265
+	JMP          loop295
 
-next266:
-loop267:
+next296:
+loop297:
 	CMPQ         DX, $0x10
-	JLT          next268
+	JLT          next298
 	VMOVUPS      (CX)(BX*4), Z0
 	VMOVUPS      splatc1200000rows<>+0(SB), Z1
 	VMOVUPS      splat41200000rows<>+0(SB), Z2
@@ -5030,11 +5603,11 @@ loop267:
 	VMOVUPS      Z0, (AX)(BX*4)
 	ADDQ         $0x10, BX
 	SUBQ         $0x10, DX
-	JMP          loop267
+	JMP          loop297
 
-next268:
+next298:
 	TESTQ        DX, DX
-	JZ           end264
+	JZ           end294
 	MOVL         $0xffffffff, SI
 	BZHIL        DX, SI, SI
 	KMOVW        SI, K1
@@ -5067,7 +5640,7 @@ next268:
 	VDIVPS       Z1, Z0, Z0
 	VMOVUPS      Z0, K1, (AX)(BX*4)
 
-end264:
+end294:
 	VZEROUPPER
 	RET
 
@@ -5080,9 +5653,9 @@ TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-72
 	MOVQ x_len+32(FP), BX
 	XORQ SI, SI
 
-loop271:
+loop301:
 	CMPQ         BX, $0x20
-	JLT          next272
+	JLT          next302
 	VMOVUPS      (CX)(SI*4), Z0
 	VMOVUPS      64(CX)(SI*4), Z1
 	VMOVUPS      splatc1200000rows<>+0(SB), Z2
@@ -5157,12 +5730,12 @@ loop271:
 	VMOVUPS      Z7, 64(AX)(SI*4)
 	ADDQ         $0x20, SI
 	SUBQ         $0x20, BX
-	JMP          loop271
+	JMP          loop301
 
-next272:
-loop273:
+next302:
+loop303:
 	CMPQ         BX, $0x10
-	JLT          next274
+	JLT          next304
 	VMOVUPS      (CX)(SI*4), Z0
 	VMOVUPS      splatc1200000rows<>+0(SB), Z1
 	VMOVUPS      splat41200000rows<>+0(SB), Z2
@@ -5202,11 +5775,11 @@ loop273:
 	VMOVUPS      Z3, (AX)(SI*4)
 	ADDQ         $0x10, SI
 	SUBQ         $0x10, BX
-	JMP          loop273
+	JMP          loop303
 
-next274:
+next304:
 	TESTQ        BX, BX
-	JZ           end270
+	JZ           end300
 	MOVL         $0xffffffff, DI
 	BZHIL        BX, DI, DI
 	KMOVW        DI, K1
@@ -5248,251 +5821,501 @@ next274:
 	VMULPS       Z1, Z3, Z3
 	VMOVUPS      Z3, K1, (AX)(SI*4)
 
-end270:
+end300:
 	VZEROUPPER
 	RET
 
-// func layerNormAVX512(dst []float32, x []float32, gain []float32, bias []float32, eps float32) (mean float32, rstd float32)
+// func layerNormAVX512(dst *float32, x *float32, gain *float32, bias *float32, rows int, n int, eps float32, stats *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·layerNormAVX512(SB), NOSPLIT, $0-112
-	MOVQ         dst_base+0(FP), AX
-	MOVQ         x_base+24(FP), CX
-	MOVQ         x_len+32(FP), DX
-	MOVQ         gain_base+48(FP), BX
-	MOVQ         bias_base+72(FP), SI
+TEXT ·layerNormAVX512(SB), NOSPLIT, $0-64
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         gain+16(FP), DX
+	MOVQ         bias+24(FP), BX
+	MOVQ         rows+32(FP), SI
+	MOVQ         n+40(FP), DI
+	MOVQ         stats+56(FP), R8
 	VXORPS       Z0, Z0, Z0
-	VCVTSI2SSQ   DX, X0, X0
+	VCVTSI2SSQ   DI, X0, X0
 	VBROADCASTSS X0, Z0
-	VXORPS       Z1, Z1, Z1
-	MOVQ         DX, DI
-	XORQ         R8, R8
+	VBROADCASTSS eps+48(FP), Z1
+	MOVQ         DI, R9
+	SHLQ         $0x02, R9
 
-loop277:
-	CMPQ    DI, $0x10
-	JLT     next278
-	VMOVUPS (CX)(R8*4), Z2
-	VADDPS  Z2, Z1, Z1
-	ADDQ    $0x10, R8
-	SUBQ    $0x10, DI
-	JMP     loop277
+row:
+	CMPQ   DI, $0x10
+	JLE    short1
+	CMPQ   DI, $0x20
+	JLE    short2
+	CMPQ   DI, $0x30
+	JLE    short3
+	CMPQ   DI, $0x40
+	JLE    short4
+	VXORPS Z2, Z2, Z2
+	MOVQ   DI, R10
+	XORQ   R11, R11
 
-next278:
-	TESTQ     DI, DI
-	JZ        end276
-	MOVL      $0xffffffff, R9
-	BZHIL     DI, R9, R9
-	KMOVW     R9, K1
-	VMOVUPS.Z (CX)(R8*4), K1, Z2
-	VADDPS    Z2, Z1, Z1
+loop307:
+	CMPQ    R10, $0x10
+	JLT     next308
+	VMOVUPS (CX)(R11*4), Z3
+	VADDPS  Z3, Z2, Z2
+	ADDQ    $0x10, R11
+	SUBQ    $0x10, R10
+	JMP     loop307
 
-end276:
-	VSHUFF32X4 $0x4e, Z1, Z1, Z2
-	VADDPS     Z2, Z1, Z1
-	VSHUFF32X4 $0xb1, Z1, Z1, Z2
-	VADDPS     Z2, Z1, Z1
-	VPERMILPS  $0x4e, Z1, Z2
-	VADDPS     Z2, Z1, Z1
-	VPERMILPS  $0xb1, Z1, Z2
-	VADDPS     Z2, Z1, Z1
-	VDIVPS     Z0, Z1, Z1
-	VXORPS     Z2, Z2, Z2
-	MOVQ       DX, DI
-	XORQ       R8, R8
+next308:
+	TESTQ     R10, R10
+	JZ        end306
+	MOVL      $0xffffffff, R12
+	BZHIL     R10, R12, R12
+	KMOVW     R12, K1
+	VMOVUPS.Z (CX)(R11*4), K1, Z3
+	VADDPS    Z3, Z2, Z2
 
-loop281:
-	CMPQ        DI, $0x10
-	JLT         next282
-	VMOVUPS     (CX)(R8*4), Z3
-	VSUBPS      Z1, Z3, Z3
-	VFMADD231PS Z3, Z3, Z2
-	ADDQ        $0x10, R8
-	SUBQ        $0x10, DI
-	JMP         loop281
+end306:
+	VSHUFF32X4 $0x4e, Z2, Z2, Z3
+	VADDPS     Z3, Z2, Z2
+	VSHUFF32X4 $0xb1, Z2, Z2, Z3
+	VADDPS     Z3, Z2, Z2
+	VPERMILPS  $0x4e, Z2, Z3
+	VADDPS     Z3, Z2, Z2
+	VPERMILPS  $0xb1, Z2, Z3
+	VADDPS     Z3, Z2, Z2
+	VDIVPS     Z0, Z2, Z2
+	VXORPS     Z4, Z4, Z4
+	MOVQ       DI, R10
+	XORQ       R11, R11
 
-next282:
-	TESTQ       DI, DI
-	JZ          end280
-	MOVL        $0xffffffff, R9
-	BZHIL       DI, R9, R9
-	KMOVW       R9, K1
-	VMOVUPS.Z   (CX)(R8*4), K1, Z3
-	VSUBPS      Z1, Z3, Z3
+loop311:
+	CMPQ        R10, $0x10
+	JLT         next312
+	VMOVUPS     (CX)(R11*4), Z3
+	VSUBPS      Z2, Z3, Z3
+	VFMADD231PS Z3, Z3, Z4
+	ADDQ        $0x10, R11
+	SUBQ        $0x10, R10
+	JMP         loop311
+
+next312:
+	TESTQ       R10, R10
+	JZ          end310
+	MOVL        $0xffffffff, R12
+	BZHIL       R10, R12, R12
+	KMOVW       R12, K1
+	VMOVUPS.Z   (CX)(R11*4), K1, Z3
+	VSUBPS      Z2, Z3, Z3
 	VMOVAPS.Z   Z3, K1, Z3
-	VFMADD231PS Z3, Z3, Z2
+	VFMADD231PS Z3, Z3, Z4
 
-end280:
-	VSHUFF32X4   $0x4e, Z2, Z2, Z3
-	VADDPS       Z3, Z2, Z2
-	VSHUFF32X4   $0xb1, Z2, Z2, Z3
-	VADDPS       Z3, Z2, Z2
-	VPERMILPS    $0x4e, Z2, Z3
-	VADDPS       Z3, Z2, Z2
-	VPERMILPS    $0xb1, Z2, Z3
-	VADDPS       Z3, Z2, Z2
-	VDIVPS       Z0, Z2, Z2
-	VBROADCASTSS eps+96(FP), Z0
-	VADDPS       Z0, Z2, Z2
-	VMOVUPS      splat3f800000rows<>+0(SB), Z0
-	VSQRTPS      Z2, Z2
-	VDIVPS       Z2, Z0, Z0
-	XORQ         DI, DI
+end310:
+	VSHUFF32X4 $0x4e, Z4, Z4, Z3
+	VADDPS     Z3, Z4, Z4
+	VSHUFF32X4 $0xb1, Z4, Z4, Z3
+	VADDPS     Z3, Z4, Z4
+	VPERMILPS  $0x4e, Z4, Z3
+	VADDPS     Z3, Z4, Z4
+	VPERMILPS  $0xb1, Z4, Z3
+	VADDPS     Z3, Z4, Z4
+	VDIVPS     Z0, Z4, Z4
+	VADDPS     Z1, Z4, Z4
+	VSQRTPS    Z4, Z4
+	VMOVUPS    splat3f800000rows<>+0(SB), Z3
+	VDIVPS     Z4, Z3, Z3
+	MOVQ       DI, R10
+	XORQ       R11, R11
 
-loop285:
-	CMPQ        DX, $0x10
-	JLT         next286
-	VMOVUPS     (CX)(DI*4), Z2
-	VSUBPS      Z1, Z2, Z2
-	VMULPS      Z0, Z2, Z2
-	VMOVUPS     (SI)(DI*4), Z3
-	VMOVUPS     (BX)(DI*4), Z4
-	VFMADD231PS Z4, Z2, Z3
-	VMOVUPS     Z3, (AX)(DI*4)
-	ADDQ        $0x10, DI
-	SUBQ        $0x10, DX
-	JMP         loop285
+loop315:
+	CMPQ        R10, $0x10
+	JLT         next316
+	VMOVUPS     (CX)(R11*4), Z4
+	VSUBPS      Z2, Z4, Z4
+	VMULPS      Z3, Z4, Z4
+	VMOVUPS     (BX)(R11*4), Z5
+	VMOVUPS     (DX)(R11*4), Z6
+	VFMADD231PS Z6, Z4, Z5
+	VMOVUPS     Z5, (AX)(R11*4)
+	ADDQ        $0x10, R11
+	SUBQ        $0x10, R10
+	JMP         loop315
 
-next286:
-	TESTQ       DX, DX
-	JZ          end284
-	MOVL        $0xffffffff, R8
-	BZHIL       DX, R8, R8
-	KMOVW       R8, K1
-	VMOVUPS.Z   (CX)(DI*4), K1, Z2
-	VSUBPS      Z1, Z2, Z2
-	VMULPS      Z0, Z2, Z2
-	VMOVUPS.Z   (SI)(DI*4), K1, Z3
-	VMOVUPS.Z   (BX)(DI*4), K1, Z4
-	VFMADD231PS Z4, Z2, Z3
-	VMOVUPS     Z3, K1, (AX)(DI*4)
+next316:
+	TESTQ       R10, R10
+	JZ          end314
+	MOVL        $0xffffffff, R12
+	BZHIL       R10, R12, R12
+	KMOVW       R12, K1
+	VMOVUPS.Z   (CX)(R11*4), K1, Z4
+	VSUBPS      Z2, Z4, Z4
+	VMULPS      Z3, Z4, Z4
+	VMOVUPS.Z   (BX)(R11*4), K1, Z5
+	VMOVUPS.Z   (DX)(R11*4), K1, Z6
+	VFMADD231PS Z6, Z4, Z5
+	VMOVUPS     Z5, K1, (AX)(R11*4)
 
-end284:
-	VMOVSS X1, mean+104(FP)
-	VMOVSS X0, rstd+108(FP)
+end314:
+next:
+	VMOVSS X2, (R8)
+	VMOVSS X3, 4(R8)
+	ADDQ   $0x08, R8
+	ADDQ   R9, AX
+	ADDQ   R9, CX
+	DECQ   SI
+	JNZ    row
 	VZEROUPPER
 	RET
 
-// func layerNormBackwardAVX512(dx []float32, dgain []float32, dbias []float32, dy []float32, x []float32, gain []float32, mean float32, rstd float32)
+short1:
+	MOVQ        DI, R10
+	SUBQ        $0x00, R10
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS.Z   (CX), K1, Z4
+	VMOVAPS     Z4, Z2
+	VSHUFF32X4  $0x4e, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0xb1, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0x4e, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0xb1, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VDIVPS      Z0, Z2, Z2
+	VXORPS      Z5, Z5, Z5
+	VSUBPS      Z2, Z4, Z4
+	VMOVAPS.Z   Z4, K1, Z4
+	VFMADD231PS Z4, Z4, Z5
+	VSHUFF32X4  $0x4e, Z5, Z5, Z3
+	VADDPS      Z3, Z5, Z5
+	VSHUFF32X4  $0xb1, Z5, Z5, Z3
+	VADDPS      Z3, Z5, Z5
+	VPERMILPS   $0x4e, Z5, Z3
+	VADDPS      Z3, Z5, Z5
+	VPERMILPS   $0xb1, Z5, Z3
+	VADDPS      Z3, Z5, Z5
+	VDIVPS      Z0, Z5, Z5
+	VADDPS      Z1, Z5, Z5
+	VSQRTPS     Z5, Z5
+	VMOVUPS     splat3f800000rows<>+0(SB), Z3
+	VDIVPS      Z5, Z3, Z3
+	VMULPS      Z3, Z4, Z4
+	VMOVUPS.Z   (BX), K1, Z5
+	VMOVUPS.Z   (DX), K1, Z6
+	VFMADD231PS Z6, Z4, Z5
+	VMOVUPS     Z5, K1, (AX)
+	JMP         next
+
+short2:
+	MOVQ        DI, R10
+	SUBQ        $0x10, R10
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS     (CX), Z4
+	VMOVUPS.Z   64(CX), K1, Z5
+	VMOVAPS     Z4, Z2
+	VADDPS      Z5, Z2, Z2
+	VSHUFF32X4  $0x4e, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0xb1, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0x4e, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0xb1, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VDIVPS      Z0, Z2, Z2
+	VXORPS      Z6, Z6, Z6
+	VSUBPS      Z2, Z4, Z4
+	VFMADD231PS Z4, Z4, Z6
+	VSUBPS      Z2, Z5, Z5
+	VMOVAPS.Z   Z5, K1, Z5
+	VFMADD231PS Z5, Z5, Z6
+	VSHUFF32X4  $0x4e, Z6, Z6, Z3
+	VADDPS      Z3, Z6, Z6
+	VSHUFF32X4  $0xb1, Z6, Z6, Z3
+	VADDPS      Z3, Z6, Z6
+	VPERMILPS   $0x4e, Z6, Z3
+	VADDPS      Z3, Z6, Z6
+	VPERMILPS   $0xb1, Z6, Z3
+	VADDPS      Z3, Z6, Z6
+	VDIVPS      Z0, Z6, Z6
+	VADDPS      Z1, Z6, Z6
+	VSQRTPS     Z6, Z6
+	VMOVUPS     splat3f800000rows<>+0(SB), Z3
+	VDIVPS      Z6, Z3, Z3
+	VMULPS      Z3, Z4, Z4
+	VMOVUPS     (BX), Z6
+	VMOVUPS     (DX), Z7
+	VFMADD231PS Z7, Z4, Z6
+	VMOVUPS     Z6, (AX)
+	VMULPS      Z3, Z5, Z5
+	VMOVUPS.Z   64(BX), K1, Z4
+	VMOVUPS.Z   64(DX), K1, Z6
+	VFMADD231PS Z6, Z5, Z4
+	VMOVUPS     Z4, K1, 64(AX)
+	JMP         next
+
+short3:
+	MOVQ        DI, R10
+	SUBQ        $0x20, R10
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS     (CX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS.Z   128(CX), K1, Z6
+	VMOVAPS     Z4, Z2
+	VADDPS      Z5, Z2, Z2
+	VADDPS      Z6, Z2, Z2
+	VSHUFF32X4  $0x4e, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0xb1, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0x4e, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0xb1, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VDIVPS      Z0, Z2, Z2
+	VXORPS      Z7, Z7, Z7
+	VSUBPS      Z2, Z4, Z4
+	VFMADD231PS Z4, Z4, Z7
+	VSUBPS      Z2, Z5, Z5
+	VFMADD231PS Z5, Z5, Z7
+	VSUBPS      Z2, Z6, Z6
+	VMOVAPS.Z   Z6, K1, Z6
+	VFMADD231PS Z6, Z6, Z7
+	VSHUFF32X4  $0x4e, Z7, Z7, Z3
+	VADDPS      Z3, Z7, Z7
+	VSHUFF32X4  $0xb1, Z7, Z7, Z3
+	VADDPS      Z3, Z7, Z7
+	VPERMILPS   $0x4e, Z7, Z3
+	VADDPS      Z3, Z7, Z7
+	VPERMILPS   $0xb1, Z7, Z3
+	VADDPS      Z3, Z7, Z7
+	VDIVPS      Z0, Z7, Z7
+	VADDPS      Z1, Z7, Z7
+	VSQRTPS     Z7, Z7
+	VMOVUPS     splat3f800000rows<>+0(SB), Z3
+	VDIVPS      Z7, Z3, Z3
+	VMULPS      Z3, Z4, Z4
+	VMOVUPS     (BX), Z7
+	VMOVUPS     (DX), Z8
+	VFMADD231PS Z8, Z4, Z7
+	VMOVUPS     Z7, (AX)
+	VMULPS      Z3, Z5, Z5
+	VMOVUPS     64(BX), Z4
+	VMOVUPS     64(DX), Z7
+	VFMADD231PS Z7, Z5, Z4
+	VMOVUPS     Z4, 64(AX)
+	VMULPS      Z3, Z6, Z6
+	VMOVUPS.Z   128(BX), K1, Z4
+	VMOVUPS.Z   128(DX), K1, Z5
+	VFMADD231PS Z5, Z6, Z4
+	VMOVUPS     Z4, K1, 128(AX)
+	JMP         next
+
+short4:
+	MOVQ        DI, R10
+	SUBQ        $0x30, R10
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVUPS     (CX), Z4
+	VMOVUPS     64(CX), Z5
+	VMOVUPS     128(CX), Z6
+	VMOVUPS.Z   192(CX), K1, Z7
+	VMOVAPS     Z4, Z2
+	VADDPS      Z5, Z2, Z2
+	VADDPS      Z6, Z2, Z2
+	VADDPS      Z7, Z2, Z2
+	VSHUFF32X4  $0x4e, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VSHUFF32X4  $0xb1, Z2, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0x4e, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VPERMILPS   $0xb1, Z2, Z3
+	VADDPS      Z3, Z2, Z2
+	VDIVPS      Z0, Z2, Z2
+	VXORPS      Z8, Z8, Z8
+	VSUBPS      Z2, Z4, Z4
+	VFMADD231PS Z4, Z4, Z8
+	VSUBPS      Z2, Z5, Z5
+	VFMADD231PS Z5, Z5, Z8
+	VSUBPS      Z2, Z6, Z6
+	VFMADD231PS Z6, Z6, Z8
+	VSUBPS      Z2, Z7, Z7
+	VMOVAPS.Z   Z7, K1, Z7
+	VFMADD231PS Z7, Z7, Z8
+	VSHUFF32X4  $0x4e, Z8, Z8, Z3
+	VADDPS      Z3, Z8, Z8
+	VSHUFF32X4  $0xb1, Z8, Z8, Z3
+	VADDPS      Z3, Z8, Z8
+	VPERMILPS   $0x4e, Z8, Z3
+	VADDPS      Z3, Z8, Z8
+	VPERMILPS   $0xb1, Z8, Z3
+	VADDPS      Z3, Z8, Z8
+	VDIVPS      Z0, Z8, Z8
+	VADDPS      Z1, Z8, Z8
+	VSQRTPS     Z8, Z8
+	VMOVUPS     splat3f800000rows<>+0(SB), Z3
+	VDIVPS      Z8, Z3, Z3
+	VMULPS      Z3, Z4, Z4
+	VMOVUPS     (BX), Z8
+	VMOVUPS     (DX), Z9
+	VFMADD231PS Z9, Z4, Z8
+	VMOVUPS     Z8, (AX)
+	VMULPS      Z3, Z5, Z5
+	VMOVUPS     64(BX), Z4
+	VMOVUPS     64(DX), Z8
+	VFMADD231PS Z8, Z5, Z4
+	VMOVUPS     Z4, 64(AX)
+	VMULPS      Z3, Z6, Z6
+	VMOVUPS     128(BX), Z4
+	VMOVUPS     128(DX), Z5
+	VFMADD231PS Z5, Z6, Z4
+	VMOVUPS     Z4, 128(AX)
+	VMULPS      Z3, Z7, Z7
+	VMOVUPS.Z   192(BX), K1, Z4
+	VMOVUPS.Z   192(DX), K1, Z5
+	VFMADD231PS Z5, Z7, Z4
+	VMOVUPS     Z4, K1, 192(AX)
+	JMP         next
+
+// func layerNormBackwardAVX512(dx *float32, dgain *float32, dbias *float32, dy *float32, x *float32, gain *float32, rows int, n int, stats *float32)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $0-152
-	MOVQ         dx_base+0(FP), AX
-	MOVQ         dgain_base+24(FP), CX
-	MOVQ         dbias_base+48(FP), DX
-	MOVQ         dy_base+72(FP), BX
-	MOVQ         x_base+96(FP), SI
-	MOVQ         gain_base+120(FP), DI
-	MOVQ         x_len+104(FP), R8
-	VBROADCASTSS mean+144(FP), Z0
-	VBROADCASTSS rstd+148(FP), Z1
-	VXORPS       Z2, Z2, Z2
+TEXT ·layerNormBackwardAVX512(SB), NOSPLIT, $0-72
+	MOVQ         dx+0(FP), AX
+	MOVQ         dgain+8(FP), CX
+	MOVQ         dbias+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         x+32(FP), SI
+	MOVQ         gain+40(FP), DI
+	MOVQ         n+56(FP), R8
+	VXORPS       Z0, Z0, Z0
+	VCVTSI2SSQ   R8, X0, X0
+	VBROADCASTSS X0, Z0
+
+row:
+	MOVQ         stats+64(FP), R9
+	VBROADCASTSS (R9), Z1
+	VBROADCASTSS 4(R9), Z2
 	VXORPS       Z3, Z3, Z3
+	VXORPS       Z4, Z4, Z4
 	MOVQ         R8, R9
 	XORQ         R10, R10
 
-loop289:
+loop319:
 	CMPQ        R9, $0x10
-	JLT         next290
-	VMOVUPS     (SI)(R10*4), Z4
-	VSUBPS      Z0, Z4, Z4
-	VMULPS      Z1, Z4, Z4
-	VMOVUPS     (BX)(R10*4), Z5
-	VMOVUPS     (CX)(R10*4), Z6
-	VFMADD231PS Z4, Z5, Z6
-	VMOVUPS     Z6, (CX)(R10*4)
-	VMOVUPS     (DX)(R10*4), Z6
-	VADDPS      Z5, Z6, Z6
-	VMOVUPS     Z6, (DX)(R10*4)
-	VMOVUPS     (DI)(R10*4), Z6
-	VMULPS      Z6, Z5, Z5
-	VADDPS      Z5, Z2, Z2
-	VFMADD231PS Z4, Z5, Z3
+	JLT         next320
+	VMOVUPS     (SI)(R10*4), Z5
+	VSUBPS      Z1, Z5, Z5
+	VMULPS      Z2, Z5, Z5
+	VMOVUPS     (BX)(R10*4), Z6
+	VMOVUPS     (CX)(R10*4), Z7
+	VFMADD231PS Z5, Z6, Z7
+	VMOVUPS     Z7, (CX)(R10*4)
+	VMOVUPS     (DX)(R10*4), Z7
+	VADDPS      Z6, Z7, Z7
+	VMOVUPS     Z7, (DX)(R10*4)
+	VMOVUPS     (DI)(R10*4), Z7
+	VMULPS      Z7, Z6, Z6
+	VADDPS      Z6, Z3, Z3
+	VFMADD231PS Z5, Z6, Z4
 	ADDQ        $0x10, R10
 	SUBQ        $0x10, R9
-	JMP         loop289
+	JMP         loop319
 
-next290:
+next320:
 	TESTQ       R9, R9
-	JZ          end288
+	JZ          end318
 	MOVL        $0xffffffff, R11
 	BZHIL       R9, R11, R11
 	KMOVW       R11, K1
-	VMOVUPS.Z   (SI)(R10*4), K1, Z4
-	VSUBPS      Z0, Z4, Z4
-	VMULPS      Z1, Z4, Z4
-	VMOVUPS.Z   (BX)(R10*4), K1, Z5
-	VMOVUPS.Z   (CX)(R10*4), K1, Z6
-	VFMADD231PS Z4, Z5, Z6
-	VMOVUPS     Z6, K1, (CX)(R10*4)
-	VMOVUPS.Z   (DX)(R10*4), K1, Z6
-	VADDPS      Z5, Z6, Z6
-	VMOVUPS     Z6, K1, (DX)(R10*4)
-	VMOVUPS.Z   (DI)(R10*4), K1, Z6
-	VMULPS      Z6, Z5, Z5
-	VADDPS      Z5, Z2, Z2
-	VMOVAPS.Z   Z4, K1, Z4
-	VFMADD231PS Z4, Z5, Z3
+	VMOVUPS.Z   (SI)(R10*4), K1, Z5
+	VSUBPS      Z1, Z5, Z5
+	VMULPS      Z2, Z5, Z5
+	VMOVUPS.Z   (BX)(R10*4), K1, Z6
+	VMOVUPS.Z   (CX)(R10*4), K1, Z7
+	VFMADD231PS Z5, Z6, Z7
+	VMOVUPS     Z7, K1, (CX)(R10*4)
+	VMOVUPS.Z   (DX)(R10*4), K1, Z7
+	VADDPS      Z6, Z7, Z7
+	VMOVUPS     Z7, K1, (DX)(R10*4)
+	VMOVUPS.Z   (DI)(R10*4), K1, Z7
+	VMULPS      Z7, Z6, Z6
+	VADDPS      Z6, Z3, Z3
+	VMOVAPS.Z   Z5, K1, Z5
+	VFMADD231PS Z5, Z6, Z4
 
-end288:
-	VXORPS       Z4, Z4, Z4
-	VCVTSI2SSQ   R8, X4, X4
-	VBROADCASTSS X4, Z4
-	VSHUFF32X4   $0x4e, Z2, Z2, Z5
-	VADDPS       Z5, Z2, Z2
-	VSHUFF32X4   $0xb1, Z2, Z2, Z5
-	VADDPS       Z5, Z2, Z2
-	VPERMILPS    $0x4e, Z2, Z5
-	VADDPS       Z5, Z2, Z2
-	VPERMILPS    $0xb1, Z2, Z5
-	VADDPS       Z5, Z2, Z2
-	VSHUFF32X4   $0x4e, Z3, Z3, Z5
-	VADDPS       Z5, Z3, Z3
-	VSHUFF32X4   $0xb1, Z3, Z3, Z5
-	VADDPS       Z5, Z3, Z3
-	VPERMILPS    $0x4e, Z3, Z5
-	VADDPS       Z5, Z3, Z3
-	VPERMILPS    $0xb1, Z3, Z5
-	VADDPS       Z5, Z3, Z3
-	VDIVPS       Z4, Z2, Z2
-	VDIVPS       Z4, Z3, Z3
-	MOVQ         R8, CX
-	XORQ         DX, DX
+end318:
+	VSHUFF32X4 $0x4e, Z3, Z3, Z5
+	VADDPS     Z5, Z3, Z3
+	VSHUFF32X4 $0xb1, Z3, Z3, Z5
+	VADDPS     Z5, Z3, Z3
+	VPERMILPS  $0x4e, Z3, Z5
+	VADDPS     Z5, Z3, Z3
+	VPERMILPS  $0xb1, Z3, Z5
+	VADDPS     Z5, Z3, Z3
+	VSHUFF32X4 $0x4e, Z4, Z4, Z5
+	VADDPS     Z5, Z4, Z4
+	VSHUFF32X4 $0xb1, Z4, Z4, Z5
+	VADDPS     Z5, Z4, Z4
+	VPERMILPS  $0x4e, Z4, Z5
+	VADDPS     Z5, Z4, Z4
+	VPERMILPS  $0xb1, Z4, Z5
+	VADDPS     Z5, Z4, Z4
+	VDIVPS     Z0, Z3, Z3
+	VDIVPS     Z0, Z4, Z4
+	MOVQ       R8, R9
+	XORQ       R10, R10
 
-loop293:
-	CMPQ         CX, $0x10
-	JLT          next294
-	VMOVUPS      (SI)(DX*4), Z4
-	VSUBPS       Z0, Z4, Z4
-	VMULPS       Z1, Z4, Z4
-	VMOVUPS      (BX)(DX*4), Z5
-	VMOVUPS      (DI)(DX*4), Z6
-	VMULPS       Z6, Z5, Z5
-	VSUBPS       Z2, Z5, Z5
-	VFNMADD231PS Z3, Z4, Z5
-	VMOVUPS      (AX)(DX*4), Z4
-	VFMADD231PS  Z1, Z5, Z4
-	VMOVUPS      Z4, (AX)(DX*4)
-	ADDQ         $0x10, DX
-	SUBQ         $0x10, CX
-	JMP          loop293
+loop323:
+	CMPQ         R9, $0x10
+	JLT          next324
+	VMOVUPS      (SI)(R10*4), Z5
+	VSUBPS       Z1, Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VMOVUPS      (BX)(R10*4), Z6
+	VMOVUPS      (DI)(R10*4), Z7
+	VMULPS       Z7, Z6, Z6
+	VSUBPS       Z3, Z6, Z6
+	VFNMADD231PS Z4, Z5, Z6
+	VMOVUPS      (AX)(R10*4), Z5
+	VFMADD231PS  Z2, Z6, Z5
+	VMOVUPS      Z5, (AX)(R10*4)
+	ADDQ         $0x10, R10
+	SUBQ         $0x10, R9
+	JMP          loop323
 
-next294:
-	TESTQ        CX, CX
-	JZ           end292
-	MOVL         $0xffffffff, R8
-	BZHIL        CX, R8, R8
-	KMOVW        R8, K1
-	VMOVUPS.Z    (SI)(DX*4), K1, Z4
-	VSUBPS       Z0, Z4, Z4
-	VMULPS       Z1, Z4, Z4
-	VMOVUPS.Z    (BX)(DX*4), K1, Z0
-	VMOVUPS.Z    (DI)(DX*4), K1, Z5
-	VMULPS       Z5, Z0, Z0
-	VSUBPS       Z2, Z0, Z0
-	VFNMADD231PS Z3, Z4, Z0
-	VMOVUPS.Z    (AX)(DX*4), K1, Z2
-	VFMADD231PS  Z1, Z0, Z2
-	VMOVUPS      Z2, K1, (AX)(DX*4)
+next324:
+	TESTQ        R9, R9
+	JZ           end322
+	MOVL         $0xffffffff, R11
+	BZHIL        R9, R11, R11
+	KMOVW        R11, K1
+	VMOVUPS.Z    (SI)(R10*4), K1, Z5
+	VSUBPS       Z1, Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VMOVUPS.Z    (BX)(R10*4), K1, Z1
+	VMOVUPS.Z    (DI)(R10*4), K1, Z6
+	VMULPS       Z6, Z1, Z1
+	VSUBPS       Z3, Z1, Z1
+	VFNMADD231PS Z4, Z5, Z1
+	VMOVUPS.Z    (AX)(R10*4), K1, Z3
+	VFMADD231PS  Z2, Z1, Z3
+	VMOVUPS      Z3, K1, (AX)(R10*4)
 
-end292:
+end322:
+	MOVQ n+56(FP), R9
+	SHLQ $0x02, R9
+	ADDQ R9, AX
+	ADDQ R9, BX
+	ADDQ R9, SI
+	ADDQ $0x08, stats+64(FP)
+	DECQ rows+48(FP)
+	JNZ  row
 	VZEROUPPER
 	RET
 
@@ -5504,20 +6327,20 @@ TEXT ·addAVX512(SB), NOSPLIT, $0-48
 	MOVQ x_len+32(FP), DX
 	XORQ BX, BX
 
-loop297:
+loop327:
 	CMPQ    DX, $0x10
-	JLT     next298
+	JLT     next328
 	VMOVUPS (CX)(BX*4), Z0
 	VMOVUPS (AX)(BX*4), Z1
 	VADDPS  Z1, Z0, Z0
 	VMOVUPS Z0, (AX)(BX*4)
 	ADDQ    $0x10, BX
 	SUBQ    $0x10, DX
-	JMP     loop297
+	JMP     loop327
 
-next298:
+next328:
 	TESTQ     DX, DX
-	JZ        end296
+	JZ        end326
 	MOVL      $0xffffffff, SI
 	BZHIL     DX, SI, SI
 	KMOVW     SI, K1
@@ -5526,7 +6349,7 @@ next298:
 	VADDPS    Z1, Z0, Z0
 	VMOVUPS   Z0, K1, (AX)(BX*4)
 
-end296:
+end326:
 	VZEROUPPER
 	RET
 
@@ -5540,9 +6363,9 @@ TEXT ·addRowsAVX512(SB), NOSPLIT, $0-40
 	MOVQ n+32(FP), BX
 	XORQ SI, SI
 
-loop301:
+loop331:
 	CMPQ    BX, $0x40
-	JLT     next302
+	JLT     next332
 	VMOVUPS (AX)(SI*4), Z0
 	VMOVUPS 64(AX)(SI*4), Z1
 	VMOVUPS 128(AX)(SI*4), Z2
@@ -5550,43 +6373,43 @@ loop301:
 	MOVQ    rows+24(FP), R8
 	LEAQ    (CX)(SI*4), DI
 
-rows303:
+rows333:
 	VADDPS  (DI), Z0, Z0
 	VADDPS  64(DI), Z1, Z1
 	VADDPS  128(DI), Z2, Z2
 	VADDPS  192(DI), Z3, Z3
 	ADDQ    DX, DI
 	DECQ    R8
-	JNZ     rows303
+	JNZ     rows333
 	VMOVUPS Z0, (AX)(SI*4)
 	VMOVUPS Z1, 64(AX)(SI*4)
 	VMOVUPS Z2, 128(AX)(SI*4)
 	VMOVUPS Z3, 192(AX)(SI*4)
 	ADDQ    $0x40, SI
 	SUBQ    $0x40, BX
-	JMP     loop301
+	JMP     loop331
 
-next302:
-loop304:
+next332:
+loop334:
 	CMPQ    BX, $0x10
-	JLT     next305
+	JLT     next335
 	VMOVUPS (AX)(SI*4), Z0
 	MOVQ    rows+24(FP), R8
 	LEAQ    (CX)(SI*4), DI
 
-rows306:
+rows336:
 	VADDPS  (DI), Z0, Z0
 	ADDQ    DX, DI
 	DECQ    R8
-	JNZ     rows306
+	JNZ     rows336
 	VMOVUPS Z0, (AX)(SI*4)
 	ADDQ    $0x10, SI
 	SUBQ    $0x10, BX
-	JMP     loop304
+	JMP     loop334
 
-next305:
+next335:
 	TESTQ     BX, BX
-	JZ        end300
+	JZ        end330
 	MOVL      $0xffffffff, DI
 	BZHIL     BX, DI, DI
 	KMOVW     DI, K1
@@ -5594,15 +6417,15 @@ next305:
 	MOVQ      rows+24(FP), BX
 	LEAQ      (CX)(SI*4), CX
 
-rows307:
+rows337:
 	VMOVUPS.Z (CX), K1, Z1
 	VADDPS    Z1, Z0, Z0
 	ADDQ      DX, CX
 	DECQ      BX
-	JNZ       rows307
+	JNZ       rows337
 	VMOVUPS   Z0, K1, (AX)(SI*4)
 
-end300:
+end330:
 	VZEROUPPER
 	RET
 
@@ -5615,20 +6438,20 @@ TEXT ·axpyAVX512(SB), NOSPLIT, $0-56
 	MOVQ         x_len+40(FP), DX
 	XORQ         BX, BX
 
-loop310:
+loop340:
 	CMPQ        DX, $0x10
-	JLT         next311
+	JLT         next341
 	VMOVUPS     (AX)(BX*4), Z1
 	VMOVUPS     (CX)(BX*4), Z2
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, (AX)(BX*4)
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, DX
-	JMP         loop310
+	JMP         loop340
 
-next311:
+next341:
 	TESTQ       DX, DX
-	JZ          end309
+	JZ          end339
 	MOVL        $0xffffffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
@@ -5637,7 +6460,7 @@ next311:
 	VFMADD231PS Z2, Z0, Z1
 	VMOVUPS     Z1, K1, (AX)(BX*4)
 
-end309:
+end339:
 	VZEROUPPER
 	RET
 
@@ -5649,19 +6472,19 @@ TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
 	VBROADCASTSS alpha+24(FP), Z0
 	XORQ         DX, DX
 
-loop314:
+loop344:
 	CMPQ    CX, $0x10
-	JLT     next315
+	JLT     next345
 	VMOVUPS (AX)(DX*4), Z1
 	VMULPS  Z0, Z1, Z1
 	VMOVUPS Z1, (AX)(DX*4)
 	ADDQ    $0x10, DX
 	SUBQ    $0x10, CX
-	JMP     loop314
+	JMP     loop344
 
-next315:
+next345:
 	TESTQ     CX, CX
-	JZ        end313
+	JZ        end343
 	MOVL      $0xffffffff, BX
 	BZHIL     CX, BX, BX
 	KMOVW     BX, K1
@@ -5669,7 +6492,7 @@ next315:
 	VMULPS    Z0, Z1, Z1
 	VMOVUPS   Z1, K1, (AX)(DX*4)
 
-end313:
+end343:
 	VZEROUPPER
 	RET
 
@@ -5684,9 +6507,9 @@ TEXT ·dotAVX512(SB), NOSPLIT, $0-52
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 
-four316:
+four346:
 	CMPQ        DX, $0x40
-	JLT         rest317
+	JLT         rest347
 	VMOVUPS     (AX), Z4
 	VFMADD231PS (CX), Z4, Z0
 	VMOVUPS     64(AX), Z4
@@ -5698,24 +6521,24 @@ four316:
 	ADDQ        $0x00000100, AX
 	ADDQ        $0x00000100, CX
 	SUBQ        $0x40, DX
-	JMP         four316
+	JMP         four346
 
-rest317:
+rest347:
 	XORQ BX, BX
 
-loop320:
+loop350:
 	CMPQ        DX, $0x10
-	JLT         next321
+	JLT         next351
 	VMOVUPS     (AX)(BX*4), Z4
 	VMOVUPS     (CX)(BX*4), Z5
 	VFMADD231PS Z5, Z4, Z0
 	ADDQ        $0x10, BX
 	SUBQ        $0x10, DX
-	JMP         loop320
+	JMP         loop350
 
-next321:
+next351:
 	TESTQ       DX, DX
-	JZ          end319
+	JZ          end349
 	MOVL        $0xffffffff, SI
 	BZHIL       DX, SI, SI
 	KMOVW       SI, K1
@@ -5723,7 +6546,7 @@ next321:
 	VMOVUPS.Z   (CX)(BX*4), K1, Z5
 	VFMADD231PS Z5, Z4, Z0
 
-end319:
+end349:
 	VADDPS     Z1, Z0, Z0
 	VADDPS     Z3, Z2, Z2
 	VADDPS     Z2, Z0, Z0
@@ -5749,9 +6572,9 @@ TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-32
 	VXORPS Z2, Z2, Z2
 	VXORPS Z3, Z3, Z3
 
-four322:
+four352:
 	CMPQ        CX, $0x20
-	JLT         rest323
+	JLT         rest353
 	VCVTPS2PD   (AX), Z4
 	VFMADD231PD Z4, Z4, Z0
 	VCVTPS2PD   32(AX), Z4
@@ -5762,14 +6585,14 @@ four322:
 	VFMADD231PD Z4, Z4, Z3
 	ADDQ        $0x00000080, AX
 	SUBQ        $0x20, CX
-	JMP         four322
+	JMP         four352
 
-rest323:
+rest353:
 	XORQ DX, DX
 
-loop326:
+loop356:
 	CMPQ          CX, $0x10
-	JLT           next327
+	JLT           next357
 	VMOVUPS       (AX)(DX*4), Z4
 	VEXTRACTF64X4 $0x01, Z4, Y5
 	VCVTPS2PD     Y4, Z4
@@ -5778,11 +6601,11 @@ loop326:
 	VFMADD231PD   Z5, Z5, Z1
 	ADDQ          $0x10, DX
 	SUBQ          $0x10, CX
-	JMP           loop326
+	JMP           loop356
 
-next327:
+next357:
 	TESTQ         CX, CX
-	JZ            end325
+	JZ            end355
 	MOVL          $0xffffffff, BX
 	BZHIL         CX, BX, BX
 	KMOVW         BX, K1
@@ -5793,7 +6616,7 @@ next327:
 	VFMADD231PD   Z4, Z4, Z0
 	VFMADD231PD   Z5, Z5, Z1
 
-end325:
+end355:
 	VADDPD     Z1, Z0, Z0
 	VADDPD     Z3, Z2, Z2
 	VADDPD     Z2, Z0, Z0
@@ -5826,9 +6649,9 @@ TEXT ·adamWAVX512(SB), NOSPLIT, $0-104
 	VBROADCASTSS 28(DI), Z7
 	XORQ         DI, DI
 
-loop330:
+loop360:
 	CMPQ         SI, $0x10
-	JLT          next331
+	JLT          next361
 	VMOVUPS      (CX)(DI*4), Z8
 	VMULPS       Z0, Z8, Z8
 	VMOVUPS      (DX)(DI*4), Z9
@@ -5849,11 +6672,11 @@ loop330:
 	VMOVUPS      Z11, (AX)(DI*4)
 	ADDQ         $0x10, DI
 	SUBQ         $0x10, SI
-	JMP          loop330
+	JMP          loop360
 
-next331:
+next361:
 	TESTQ        SI, SI
-	JZ           end329
+	JZ           end359
 	MOVL         $0xffffffff, R8
 	BZHIL        SI, R8, R8
 	KMOVW        R8, K1
@@ -5876,6 +6699,6 @@ next331:
 	VMOVUPS      Z2, K1, (BX)(DI*4)
 	VMOVUPS      Z4, K1, (AX)(DI*4)
 
-end329:
+end359:
 	VZEROUPPER
 	RET

@@ -144,3 +144,44 @@ func TestAddRows(t *testing.T) {
 		}
 	})
 }
+
+// Normalising rows together is normalising them one by one.
+func TestLayerNormRows(t *testing.T) {
+	everywhere(t, func(t *testing.T) {
+		src := rng.New(7)
+		var operands [9]*operand
+		for i := range operands {
+			operands[i] = newOperand(t, 4*130)
+		}
+		for n := 1; n <= 130; n++ {
+			rows := n % 5
+			var o [9][]float32
+			for i := range o {
+				o[i] = operands[i].take([]int{rows * n, rows * n, n, n, 2 * rows, rows * n, rows * n, n, n}[i])
+				fill(o[i], &src)
+			}
+			y, x, gain, bias, stats, dy, dx, dgain, dbias := o[0], o[1], o[2], o[3], o[4], o[5], o[6], o[7], o[8]
+			var want [5][]float32
+			for i, part := range [...][]float32{y, stats, dx, dgain, dbias} {
+				want[i] = append([]float32(nil), part...)
+			}
+			for i := range rows {
+				from, to := i*n, (i+1)*n
+				LayerNorm(want[0][from:to], x[from:to], gain, bias, 1e-5, want[1][2*i:2*i+2])
+				LayerNormBackward(want[2][from:to], want[3], want[4], dy[from:to], x[from:to], gain, want[1][2*i:2*i+2])
+			}
+			LayerNorm(y, x, gain, bias, 1e-5, stats)
+			LayerNormBackward(dx, dgain, dbias, dy, x, gain, stats)
+			for i, part := range [...][]float32{y, stats, dx, dgain, dbias} {
+				for j, v := range part {
+					if !same(v, want[i][j]) {
+						t.Fatalf("%d rows of %d: result %d has %v at %d, want %v", rows, n, i, v, j, want[i][j])
+					}
+				}
+			}
+			for i := range o {
+				operands[i].check(t, len(o[i]))
+			}
+		}
+	})
+}

@@ -14,21 +14,14 @@ func (t *Tape) LayerNorm(x, gain, bias Value) Value {
 	rows, width := t.nodes[x].rows, t.nodes[x].cols
 	y := t.fresh(rows, width)
 	stats := t.arena.Float32(2 * rows)
-	in, out, g, b := t.nodes[x].x, t.nodes[y].x, t.nodes[gain].x, t.nodes[bias].x
-	for i := range rows {
-		stats[2*i], stats[2*i+1] = kernel.LayerNorm(out[i*width:(i+1)*width], in[i*width:(i+1)*width], g, b, Epsilon)
-	}
+	kernel.LayerNorm(t.nodes[y].x, t.nodes[x].x, t.nodes[gain].x, t.nodes[bias].x, Epsilon, stats)
 	return t.record(record{kind: opLayerNorm, x: x, y: y, w: gain, b: bias, aux: stats})
 }
 
 func (t *Tape) layerNormBackward(r *record) {
 	dx := t.zeroedGrad(r.x)
 	x, gain, bias := &t.nodes[r.x], &t.nodes[r.w], &t.nodes[r.b]
-	dy, width := t.nodes[r.y].d, x.cols
-	for i := range x.rows {
-		lo, hi := i*width, (i+1)*width
-		kernel.LayerNormBackward(dx[lo:hi], gain.d, bias.d, dy[lo:hi], x.x[lo:hi], gain.x, r.aux[2*i], r.aux[2*i+1])
-	}
+	kernel.LayerNormBackward(dx, gain.d, bias.d, t.nodes[r.y].d, x.x, gain.x, r.aux)
 }
 
 // Linear returns x w + b for x [rows,in], w [in,out] and b [1,out].
