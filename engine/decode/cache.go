@@ -47,14 +47,15 @@ func (c *cache) grow() {
 	}
 }
 
-// put stores the key and value [width] of the token at index i in one layer; the caller raises n.
-func (c *cache) put(layer, i int, key, value []float32) {
-	const block = kernel.KeyBlock
-	keys := c.layerKeys(layer)[i/block*block*c.width+i%block:]
-	for j, x := range key[:c.width] {
-		keys[j*block] = x
+// put stores the keys and values of n tokens from index i on in one layer, rows of 3*width numbers: queries, keys and values.
+// If there are several, i must be 0. The caller raises n.
+func (c *cache) put(layer, i, n int, qkv []float32) {
+	ld := 3 * c.width
+	kernel.StoreKeys(c.layerKeys(layer), i, n, c.width, qkv[c.width:], ld)
+	values := c.layerValues(layer)
+	for t := range n {
+		copy(values[(i+t)*c.width:(i+t+1)*c.width], qkv[t*ld+2*c.width:])
 	}
-	copy(c.layerValues(layer)[i*c.width:], value[:c.width])
 }
 
 // layerKeys returns the keys of one layer, [space/KeyBlock,width,KeyBlock].

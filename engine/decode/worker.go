@@ -226,10 +226,7 @@ func (w *worker) attendPrompts(layer int) {
 	for _, sp := range w.spans {
 		n, c := sp.n, sp.into
 		qkv, z := w.qkv[sp.first*ld:], w.z[sp.first*width:]
-		for i := range n {
-			row := qkv[i*ld : (i+1)*ld]
-			c.put(layer, i, row[width:2*width], row[2*width:])
-		}
+		c.put(layer, 0, n, qkv)
 		p := w.bufScores.rows(n * n)
 		for lo := 0; lo < width; lo += hw {
 			kernel.CausalScores(n, hw, qkv[lo:], ld, qkv[width+lo:], ld, p, &w.ws)
@@ -277,7 +274,7 @@ func (w *worker) attendGroup(layer, first, end int) {
 	for i, q := range group {
 		own, row := q.own.n+1, scores[i*heads*stride:]
 		token := w.qkv[(first+i)*ld : (first+i+1)*ld]
-		q.own.put(layer, q.own.n, token[width:2*width], token[2*width:]) // just before its block is read: keys are many lines
+		q.own.put(layer, q.own.n, 1, token) // just before its block is read: keys are many lines
 		kernel.AttendScores(heads, hw, own, token, q.own.layerKeys(layer), row[shared:], stride)
 		kernel.SoftmaxRows(row, stride, heads, shared+own)
 	}

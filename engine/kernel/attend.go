@@ -87,6 +87,38 @@ func multiply(m, n, k int, a []float32, stepRow, stepK int, b []float32, ldb int
 // KeyBlock is how many tokens' keys lie side by side where [AttendScores] reads them.
 const KeyBlock = 16
 
+// StoreKeys writes the keys of n tokens, rows of width numbers of k with leading dimension ld, to where [AttendScores] reads
+// them, the first one as token number first. If there are several, first must be a multiple of 8, and up to the next multiple
+// of 8 the keys of later tokens may be set to anything.
+func StoreKeys(keys []float32, first, n, width int, k []float32, ld int) {
+	checkMatrix("the keys", false, n, width, k, ld)
+	blocks := (first + n + KeyBlock - 1) / KeyBlock
+	if first < 0 || len(keys) < blocks*width*KeyBlock || n > 1 && first%8 != 0 {
+		panic(fmt.Sprintf("kernel.StoreKeys: room for %d numbers does not take %d keys of width %d from token %d on", len(keys), n, width, first))
+	}
+	if n == 1 || !useAVX2 {
+		for t := first; t < first+n; t++ {
+			storeKey(keys[t/KeyBlock*KeyBlock*width+t%KeyBlock:], k[(t-first)*ld:(t-first)*ld+width])
+		}
+		return
+	}
+	for t := 0; t < n; t += 8 {
+		at := first + t
+		packRowsAVX2(&keys[at/KeyBlock*KeyBlock*width+at%KeyBlock], &k[t*ld], ld, min(8, n-t), width)
+	}
+}
+
+// storeKey sets to[j*KeyBlock] = key[j].
+func storeKey(to, key []float32) {
+	for len(key) >= 4 && len(to) > 4*KeyBlock {
+		to[0], to[KeyBlock], to[2*KeyBlock], to[3*KeyBlock] = key[0], key[1], key[2], key[3]
+		to, key = to[4*KeyBlock:], key[4:]
+	}
+	for j, x := range key {
+		to[j*KeyBlock] = x
+	}
+}
+
 // AttendScores computes the scores of one token's queries, heads*hw channels, with the keys of n tokens: score t of head h
 // goes to scores[h*stride+t]. Channel j of token t's keys is keys[t/KeyBlock*heads*hw*KeyBlock + j*KeyBlock + t%KeyBlock]. Up
 // to the next multiple of KeyBlock the scores may be set to anything, and keys must have that room, too. A score is one chain

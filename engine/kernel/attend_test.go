@@ -233,21 +233,58 @@ func TestAttendStep(t *testing.T) {
 	})
 }
 
+// Keys land where AttendScores reads them, one by one and many at a time, and nowhere before.
+func TestStoreKeys(t *testing.T) {
+	everywhere(t, func(t *testing.T) {
+		src := rng.New(8)
+		room, from := newOperand(t, 160*40), newOperand(t, 131*60)
+		for n := range 131 {
+			width, first := 1+n%40, n%3*8
+			ld := width + n%5
+			if n == 1 {
+				first = 21
+			}
+			blocks := (first + n + KeyBlock - 1) / KeyBlock
+			keys, k := room.take(blocks*width*KeyBlock), from.take(max(0, (n-1)*ld+width)*min(n, 1))
+			fill(k, &src)
+			fill(keys, &src)
+			old := append([]float32(nil), keys...)
+			StoreKeys(keys, first, n, width, k, ld)
+			for tok := range first + n {
+				for j := range width {
+					at := tok/KeyBlock*width*KeyBlock + j*KeyBlock + tok%KeyBlock
+					want := old[at]
+					if tok >= first {
+						want = k[(tok-first)*ld+j]
+					}
+					if keys[at] != want {
+						t.Fatalf("%d keys of width %d from %d on: channel %d of token %d is %v, want %v", n, width, first, j, tok, keys[at], want)
+					}
+				}
+			}
+			room.check(t, len(keys))
+			from.check(t, len(k))
+		}
+	})
+}
+
 func TestAttendMismatchPanics(t *testing.T) {
 	x := make([]float32, 64)
 	for name, f := range map[string]func(){
-		"no token":       func() { AttendScores(1, 4, 0, x, x, x, 16) },
-		"short keys":     func() { AttendScores(1, 4, 1, x, x[:63], x, 16) },
-		"short scores":   func() { AttendScores(1, 4, 1, x, x, x[:15], 16) },
-		"short values":   func() { AttendValues(2, 4, 3, x, 8, x[:23], x, false) },
-		"short outputs":  func() { AttendValues(2, 4, 3, x, 8, x, x[:7], false) },
-		"short shares":   func() { AttendValues(2, 4, 3, x[:10], 8, x, x, false) },
-		"short pattern":  func() { CausalMix(4, 4, x[:15], x, 4, x, 4, false) },
-		"short operand":  func() { CausalMixTransposed(4, 4, x, x[:15], 4, x, 4, false) },
-		"short softmax":  func() { CausalSoftmax(x, 9) },
-		"short gradient": func() { CausalSoftmaxBackward(x[:8], x, 3) },
-		"short rows":     func() { SoftmaxRows(x, 16, 5, 8) },
-		"narrow leading": func() { CausalScores(4, 4, x, 3, x, 4, x, new(Workspace)) },
+		"no token":         func() { AttendScores(1, 4, 0, x, x, x, 16) },
+		"short keys":       func() { AttendScores(1, 4, 1, x, x[:63], x, 16) },
+		"short scores":     func() { AttendScores(1, 4, 1, x, x, x[:15], 16) },
+		"no room for keys": func() { StoreKeys(x[:63], 0, 1, 4, x, 4) },
+		"odd first key":    func() { StoreKeys(x, 1, 2, 4, x, 4) },
+		"short values":     func() { AttendValues(2, 4, 3, x, 8, x[:23], x, false) },
+		"short outputs":    func() { AttendValues(2, 4, 3, x, 8, x, x[:7], false) },
+		"short shares":     func() { AttendValues(2, 4, 3, x[:10], 8, x, x, false) },
+		"short pattern":    func() { CausalMix(4, 4, x[:15], x, 4, x, 4, false) },
+		"short operand":    func() { CausalMixTransposed(4, 4, x, x[:15], 4, x, 4, false) },
+		"short softmax":    func() { CausalSoftmax(x, 9) },
+		"short gradient":   func() { CausalSoftmaxBackward(x[:8], x, 3) },
+		"short rows":       func() { SoftmaxRows(x, 16, 5, 8) },
+		"narrow leading":   func() { CausalScores(4, 4, x, 3, x, 4, x, new(Workspace)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
