@@ -165,13 +165,18 @@ func TestDraw(t *testing.T) {
 			Negatives: rapid.SampledFrom([]string{"", "none", "one", "first"}).Draw(t, "negatives"),
 		}
 		if err := r.Validate(); err != nil {
+			for _, split := range []Split{Train, Validation, Test} {
+				if len(r.first(1, split)) == 0 {
+					return // a small range may miss a split, and Validate has to say so
+				}
+			}
 			t.Fatal(err)
 		}
 		split := rapid.SampledFrom([]Split{Train, Validation, Test}).Draw(t, "split")
 		src := rng.New(rapid.Uint64().Draw(t, "seed"))
 		problems, err := r.Draw(&src, 5, split, true)
-		if err != nil {
-			t.Fatal(err)
+		if enough := len(r.first(5, split)) == 5; enough != (err == nil) {
+			t.Fatalf("the range has 5 problems: %v, but Draw gave the error %v", enough, err)
 		}
 		seen := map[string]bool{}
 		for _, p := range problems {
@@ -207,6 +212,44 @@ func TestDraw(t *testing.T) {
 			}
 		}
 	})
+}
+
+// first lists the IDs of a split one after another, each once, until there are n or the range ends.
+func (r Range) first(n int, split Split) map[string]bool {
+	found := map[string]bool{}
+	var extend func(p Problem, terms, negative int)
+	extend = func(p Problem, terms, negative int) {
+		if len(p.Operands) == terms {
+			if p.Split() == split {
+				found[p.ID()] = true
+			}
+			return
+		}
+		for v := r.Operands[0]; v <= r.Operands[1] && len(found) < n; v++ {
+			next := v
+			if len(p.Operands) == negative {
+				if next = -v; v == 0 {
+					continue
+				}
+			}
+			extend(Problem{Modulus: p.Modulus, Operands: append(slices.Clone(p.Operands), next)}, terms, negative)
+		}
+	}
+	for terms := r.Terms[0]; terms <= r.Terms[1]; terms++ {
+		for _, modulus := range r.Moduli {
+			switch r.Negatives {
+			case "one":
+				for at := 1; at < terms; at++ {
+					extend(Problem{Modulus: modulus}, terms, at)
+				}
+			case "first":
+				extend(Problem{Modulus: modulus}, terms, 0)
+			default:
+				extend(Problem{Modulus: modulus}, terms, -1)
+			}
+		}
+	}
+	return found
 }
 
 func TestDrawRunsOut(t *testing.T) {
