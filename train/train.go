@@ -37,6 +37,8 @@ type State struct {
 	Tokens int64     // tokens read or sampled so far, for the metric num_tokens
 	Params []float32 // the policy's parameters, in the order of transformer.Model.Flat
 	M, V   []float32 // AdamW's moment estimates, one an element of Params
+	// Others are the same of the other policies, where a recipe trains several at once.
+	Others []State
 }
 
 // Hooks is how a run reports and where it starts. The zero value reports nothing and starts at the beginning. An error from
@@ -58,11 +60,19 @@ type Hooks struct {
 	Resume *State
 }
 
+// Part is one policy of a loop with its optimizer.
+type Part struct {
+	Model *transformer.Model
+	Optim *optim.AdamW
+}
+
 // Loop drives a recipe's steps.
 type Loop struct {
 	Steps int                // the number of steps in all
 	Model *transformer.Model // the policy, trained in place
 	Optim *optim.AdamW       // its optimizer
+	// Others are further policies that the same steps train.
+	Others []Part
 	// UpdatesPerStep is how many updates of Optim one step makes; 0 means 1.
 	UpdatesPerStep int
 	Hooks          Hooks
@@ -131,25 +141,36 @@ func (l *Loop) Tokens() int64 { return l.tokens }
 
 func (l *Loop) updates(step int) int { return step * max(1, l.UpdatesPerStep) }
 
+// parts returns all policies, the first included.
+func (l *Loop) parts() []Part { return append([]Part{{l.Model, l.Optim}}, l.Others...) }
+
 // resume loads Hooks.Resume, if set, and returns the number of steps that are done.
 func (l *Loop) resume() (int, error) {
 	s := l.Hooks.Resume
 	if s == nil {
 		return 0, nil
 	}
-	params := l.Model.Flat()
-	opt := &l.Optim.State
-	if len(s.Params) != len(params) || len(s.M) != len(opt.M) || len(s.V) != len(opt.V) {
-		return 0, fmt.Errorf("the state has %d parameters and moments of %d and %d, but the policy has %d parameters",
-			len(s.Params), len(s.M), len(s.V), len(params))
-	}
 	if s.Step < 0 || s.Step > l.Steps || s.Tokens < 0 {
 		return 0, fmt.Errorf("the state has done %d steps and %d tokens of a run of %d steps", s.Step, s.Tokens, l.Steps)
 	}
-	copy(params, s.Params)
-	copy(opt.M, s.M)
-	copy(opt.V, s.V)
-	opt.Step = l.updates(s.Step)
+	parts := l.parts()
+	if len(s.Others) != len(l.Others) {
+		return 0, fmt.Errorf("the state is of %d policies, but %d are trained", 1+len(s.Others), len(parts))
+	}
+	for i, state := range append([]State{*s}, s.Others...) {
+		params, opt := parts[i].Model.Flat(), &parts[i].Optim.State
+		if len(state.Params) != len(params) || len(state.M) != len(opt.M) || len(state.V) != len(opt.V) {
+			return 0, fmt.Errorf("the state has %d parameters and moments of %d and %d, but the policy has %d parameters",
+				len(state.Params), len(state.M), len(state.V), len(params))
+		}
+	}
+	for i, state := range append([]State{*s}, s.Others...) {
+		opt := &parts[i].Optim.State
+		copy(parts[i].Model.Flat(), state.Params)
+		copy(opt.M, state.M)
+		copy(opt.V, state.V)
+		opt.Step = l.updates(s.Step)
+	}
 	l.tokens = s.Tokens
 	return s.Step, nil
 }
@@ -159,8 +180,12 @@ func (l *Loop) checkpoint(done int) error {
 	if l.Hooks.Checkpoint == nil {
 		return nil
 	}
-	state := State{Step: done, Tokens: l.tokens, Params: l.Model.Flat(), M: l.Optim.State.M, V: l.Optim.State.V}
-	if err := l.Hooks.Checkpoint(state); err != nil {
+	var states []State
+	for _, p := range l.parts() {
+		states = append(states, State{Step: done, Tokens: l.tokens, Params: p.Model.Flat(), M: p.Optim.State.M, V: p.Optim.State.V})
+	}
+	states[0].Others = states[1:]
+	if err := l.Hooks.Checkpoint(states[0]); err != nil {
 		return fmt.Errorf("checkpoint after step %d: %w", done, err)
 	}
 	return nil

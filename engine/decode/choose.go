@@ -20,10 +20,17 @@ type candidate struct {
 	token int32
 }
 
-// choose picks a token and returns it with its log-probability at temperature 1. It draws at most one number from src.
-func (c *chooser) choose(r *Request, src *rng.Source, logits []float32) (token int32, logProb float32) {
+// choose picks the completion's token of index at and returns it with its log-probability at temperature 1, nothing banned. It overwrites the logits of
+// banned tokens and draws at most one number from src.
+func (c *chooser) choose(r *Request, at int, src *rng.Source, logits []float32) (token int32, logProb float32) {
 	c.probs = append(c.probs[:0], logits...)
 	total := kernel.Softmax(c.probs, logits)
+	if len(r.Ban) > 0 && at >= r.BanFrom {
+		for _, b := range r.Ban {
+			logits[b] = float32(math.Inf(-1))
+		}
+		kernel.Softmax(c.probs, logits)
+	}
 	switch {
 	case r.Temperature == 0 || r.TopK == 1:
 		token = likeliest(logits)

@@ -47,6 +47,9 @@ type Request struct {
 	Stop []int32
 	// StopSeqs are sequences of tokens that end the completion when it ends in one of them.
 	StopSeqs [][]int32
+	// Ban are tokens that are not sampled from the completion's token BanFrom on; some token must be left.
+	Ban     []int32
+	BanFrom int
 	// Seed alone determines the random numbers of this completion.
 	Seed uint64
 }
@@ -148,6 +151,16 @@ func (s *Sampler) check(r *Request) error {
 		if tok < 0 || int(tok) >= c.Vocab {
 			return fmt.Errorf("token %d of the prompt is %d, outside the vocabulary of %d", i, tok, c.Vocab)
 		}
+	}
+	banned := make(map[int32]bool, len(r.Ban))
+	for i, tok := range r.Ban {
+		if tok < 0 || int(tok) >= c.Vocab {
+			return fmt.Errorf("token %d of those banned is %d, outside the vocabulary of %d", i, tok, c.Vocab)
+		}
+		banned[tok] = true
+	}
+	if len(banned) == c.Vocab {
+		return errors.New("every token is banned: leave at least one")
 	}
 	for i, seq := range r.StopSeqs {
 		if len(seq) == 0 {

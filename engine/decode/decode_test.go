@@ -326,7 +326,7 @@ func TestChoose(t *testing.T) {
 		const n = 20000
 		var count [6]float64
 		for range n {
-			token, logProb := ch.choose(&c.request, &src, logits)
+			token, logProb := ch.choose(&c.request, 0, &src, logits)
 			count[token]++
 			if want := softmax(1, 0, 1, 2, 3, 4)[token]; math.Abs(math.Exp(float64(logProb))-want) > 1e-6 {
 				t.Fatalf("%s: token %d has log-probability %g, want log %g", name, token, logProb, want)

@@ -94,6 +94,14 @@ func (g *Generator) translate(r *llm.Request) (Request, error) {
 	if len(out.Prompt) == 0 {
 		return out, fmt.Errorf("%w: messages and prefix have no words", llm.ErrInvalid)
 	}
+	out.BanFrom = r.BanFrom
+	for _, word := range r.Ban {
+		id, ok := g.tok.ID(word)
+		if !ok {
+			return out, fmt.Errorf("%w: the word %q to be banned is none of the model's", llm.ErrInvalid, word)
+		}
+		out.Ban = append(out.Ban, id)
+	}
 	for _, stop := range r.Stop {
 		seqs, err := g.stopSeqs(stop)
 		if err != nil {
@@ -145,10 +153,13 @@ func (g *Generator) stopSeqs(stop string) ([][]int32, error) {
 // completion turns tokens into words.
 func (g *Generator) completion(r *llm.Request, request *Request, result Result) llm.Completion {
 	tokens := result.Tokens
+	stop := ""
 	if result.Finish == llm.FinishStop {
-		tokens = tokens[:len(tokens)-stopLength(request, tokens)]
+		var n int
+		stop, n = g.stopped(r, tokens)
+		tokens = tokens[:len(tokens)-n]
 	}
-	c := llm.Completion{Finish: result.Finish, PromptTokens: len(request.Prompt), CompletionTokens: len(tokens)}
+	c := llm.Completion{Finish: result.Finish, Stop: stop, PromptTokens: len(request.Prompt), CompletionTokens: len(tokens)}
 	var text strings.Builder
 	joined := r.Prefix != "" && strings.TrimRightFunc(r.Prefix, unicode.IsSpace) == r.Prefix
 	for i, id := range tokens {
@@ -165,13 +176,20 @@ func (g *Generator) completion(r *llm.Request, request *Request, result Result) 
 	return c
 }
 
-// stopLength returns how many of the last tokens stopped a completion: the longest stop that they end in.
-func stopLength(r *Request, tokens []int32) int {
-	longest := 1
-	for _, seq := range r.StopSeqs {
-		if n := len(seq); n > longest && endsIn(tokens, seq) {
-			longest = n
+// stopped returns the stop text that ended a completion, "" for the model's own end, and how many of the last tokens belong to
+// it: of several, the one with the most.
+func (g *Generator) stopped(r *llm.Request, tokens []int32) (text string, length int) {
+	length = 1
+	if tokens[len(tokens)-1] == g.end {
+		return "", length
+	}
+	for _, stop := range r.Stop {
+		seqs, _ := g.stopSeqs(stop) // its error was returned by translate
+		for _, seq := range seqs {
+			if n := len(seq); (text == "" || n > length) && endsIn(tokens, seq) {
+				text, length = stop, n
+			}
 		}
 	}
-	return longest
+	return text, length
 }

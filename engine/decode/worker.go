@@ -177,7 +177,7 @@ func (w *worker) read(fresh []*sequence) (taken int) {
 // accept samples the next token of a completion and says whether it ends with it.
 func (w *worker) accept(q *sequence, logits []float32) (done bool) {
 	request, result := &w.s.requests[q.index], &w.s.results[q.index]
-	token, logProb := w.choose(request, &q.src, logits)
+	token, logProb := w.choose(request, len(result.Tokens), &q.src, logits)
 	result.Tokens = append(result.Tokens, token)
 	result.LogProbs = append(result.LogProbs, logProb)
 	switch {

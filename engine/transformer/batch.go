@@ -13,6 +13,9 @@ type Sequence struct {
 	// Weight has one number for each token: Weight[i] weighs the prediction of Tokens[i] from Tokens[:i]. Weight[0] is not
 	// used. Predictions of weight 0 are not made at all; nil stands for zeros.
 	Weight []float32
+	// Targets, if set, are what is predicted in place of Tokens: Targets[i] from Tokens[:i]. It is how one learns from words that
+	// were written over before the text went on.
+	Targets []int32
 	// Blocks cut paths of attention, in all layers and heads.
 	Blocks []Block
 }
@@ -56,6 +59,14 @@ func (c Config) check(batch []Sequence) error {
 		if s.Weight != nil && len(s.Weight) != n {
 			return fmt.Errorf("sequence %d has %d weights for %d tokens", i, len(s.Weight), n)
 		}
+		if s.Targets != nil && len(s.Targets) != n {
+			return fmt.Errorf("sequence %d has %d targets for %d tokens", i, len(s.Targets), n)
+		}
+		for j, tok := range s.Targets {
+			if tok < 0 || int(tok) >= c.Vocab {
+				return fmt.Errorf("sequence %d, position %d: target %d is outside the vocabulary of %d", i, j, tok, c.Vocab)
+			}
+		}
 		for j, w := range s.Weight {
 			if d := w - w; d != 0 {
 				return fmt.Errorf("sequence %d, position %d: the weight is %g, but must be finite", i, j, w)
@@ -70,6 +81,14 @@ func (c Config) check(batch []Sequence) error {
 		}
 	}
 	return nil
+}
+
+// target returns what is predicted at position i.
+func (s *Sequence) target(i int) int32 {
+	if s.Targets != nil {
+		return s.Targets[i]
+	}
+	return s.Tokens[i]
 }
 
 // needed returns how many tokens of s must be read to make its weighted predictions.

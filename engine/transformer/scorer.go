@@ -42,7 +42,7 @@ func NewScorer(m *Model, pool *tensor.Pool) *Scorer {
 	return s
 }
 
-// Score calls visit for each prediction of weight other than 0: of target = batch[seq].Tokens[pos] from Tokens[:pos]. visit
+// Score calls visit for each prediction of weight other than 0: of target = batch[seq].Tokens[pos], or Targets[pos] if set, from Tokens[:pos]. visit
 // may overwrite the logits [vocab], which are only valid during the call. Calls for different shards (0..Shards-1) may be
 // concurrent; those of one shard come in order. visit may be nil if only Hook matters. The error says which sequence is
 // invalid and why; nothing was visited then.
@@ -79,7 +79,7 @@ func (s *Scorer) runShard(i int) {
 		rows, vocab := w.tape.Data(logits), s.model.Config.Vocab
 		for j, seq := range w.chunk.seqs {
 			pos := int(w.chunk.at[j])
-			s.visit(i, int(seq), pos, s.batch[seq].Tokens[pos], rows[j*vocab:(j+1)*vocab])
+			s.visit(i, int(seq), pos, s.batch[seq].target(pos), rows[j*vocab:(j+1)*vocab])
 		}
 	}
 }

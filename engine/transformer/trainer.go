@@ -9,7 +9,7 @@ import (
 
 // Loss turns rows of logits into a loss and its gradient.
 type Loss interface {
-	// Row is called once for each weighted prediction: of target = batch[seq].Tokens[pos], from Tokens[:pos]. It replaces
+	// Row is called once for each weighted prediction: of target = batch[seq].Tokens[pos], or Targets[pos] if set, from Tokens[:pos]. It replaces
 	// the logits [vocab] by the gradient of its loss with respect to them, and returns the loss. Weight and any scale must
 	// be applied to both. Calls for different shards (0..Shards-1) may be concurrent; those of one shard come in order.
 	Row(shard int, seq, pos int, target int32, weight float32, logits []float32) (loss float64)
@@ -103,7 +103,7 @@ func (t *Trainer) runShard(i int) {
 		for j, seq := range w.chunk.seqs {
 			pos := int(w.chunk.at[j])
 			q := &t.batch[seq]
-			s.loss += t.loss.Row(i, int(seq), pos, q.Tokens[pos], q.Weight[pos], rows[j*vocab:(j+1)*vocab])
+			s.loss += t.loss.Row(i, int(seq), pos, q.target(pos), q.Weight[pos], rows[j*vocab:(j+1)*vocab])
 		}
 		w.tape.Backward(logits)
 	}

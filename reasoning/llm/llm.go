@@ -47,6 +47,11 @@ type Request struct {
 	TopP float64
 	// Stop ends the completion where one of these texts appears; the stop text itself is not part of Completion.Text.
 	Stop []string
+	// Ban lists words that may not be sampled, as a logit bias of minus infinity does; log-probabilities are told as if
+	// nothing were banned. A generator that cannot do this refuses with an error that wraps ErrInvalid. The first BanFrom
+	// tokens of the completion are free of it.
+	Ban     []string
+	BanFrom int
 	// Seed makes sampling repeatable: the same request with the same seed gives the same completion.
 	Seed uint64
 	// LogProbs asks for Completion.Tokens.
@@ -74,6 +79,8 @@ type Token struct {
 type Completion struct {
 	Text   string
 	Finish Finish
+	// Stop is the stop text that ended it; "" if the model ended by itself or not at all.
+	Stop string
 	// Tokens are the sampled tokens in order, filled if Request.LogProbs was set and the model can tell.
 	Tokens []Token
 	// PromptTokens and CompletionTokens count what was read and written.
@@ -121,6 +128,8 @@ func (r Request) Validate() error {
 		return bad("TopK is %d, must be 0 (all) or more", r.TopK)
 	case !(r.TopP >= 0 && r.TopP <= 1):
 		return bad("TopP is %g, must be between 0 and 1", r.TopP)
+	case r.BanFrom < 0:
+		return bad("BanFrom is %d, must be at least 0", r.BanFrom)
 	case len(r.Messages) == 0 && r.Prefix == "":
 		return bad("there are no messages and no prefix")
 	}

@@ -134,22 +134,23 @@ func (r *runner) written(tokens []int32) string {
 // rewards returns the reward functions by name.
 func (r *runner) rewards(what *GRPOStage) map[string]grpo.RewardFunc {
 	return map[string]grpo.RewardFunc{
-		"correct": func(p *grpo.Prompt, c *grpo.Completion, _ *rng.Source) []grpo.Credit {
-			problem, ok := p.Data.(task.Problem)
-			if ok && len(c.Tokens) > 0 && task.Check(problem, problem.Read(r.written(c.Tokens))) == task.Correct {
-				return []grpo.Credit{{At: len(c.Tokens) - 1, Value: 1}}
+		"correct": func(o *grpo.Rollout, _ *rng.Source) []grpo.Credit {
+			problem, ok := o.Prompt.Data.(task.Problem)
+			written := o.Turns[0].Tokens
+			if ok && len(written) > 0 && task.Check(problem, problem.Read(r.written(written))) == task.Correct {
+				return []grpo.Credit{{At: len(written) - 1, Value: 1}}
 			}
 			return nil
 		},
-		"random": func(_ *grpo.Prompt, c *grpo.Completion, src *rng.Source) []grpo.Credit {
-			if len(c.Tokens) > 0 && src.Bool(.5) {
-				return []grpo.Credit{{At: len(c.Tokens) - 1, Value: 1}}
+		"random": func(o *grpo.Rollout, src *rng.Source) []grpo.Credit {
+			if n := len(o.Turns[0].Tokens); n > 0 && src.Bool(.5) {
+				return []grpo.Credit{{At: n - 1, Value: 1}}
 			}
 			return nil
 		},
-		"planning": func(_ *grpo.Prompt, c *grpo.Completion, _ *rng.Source) []grpo.Credit {
+		"planning": func(o *grpo.Rollout, _ *rng.Source) []grpo.Credit {
 			var events []grpo.Credit
-			for _, e := range r.spec.Planning[what.Planning].Rewards(strings.Fields(r.written(c.Tokens))) {
+			for _, e := range r.spec.Planning[what.Planning].Rewards(strings.Fields(r.written(o.Turns[0].Tokens))) {
 				events = append(events, grpo.Credit{At: e.At, Value: e.Value})
 			}
 			return events

@@ -315,18 +315,18 @@ func TestRewards(t *testing.T) {
 	if prompt.ID != p.ID() || r.tokenizer.Decode(prompt.Tokens) != p.Prompt(task.Steps) {
 		t.Errorf("prompt %s is %s", prompt.ID, r.tokenizer.Decode(prompt.Tokens))
 	}
-	right := r.completion(p.Chain(cot.Wordings()[0]) + " " + cot.End)
-	wrong := r.completion(cot.RenderDirect((p.Answer()+1)%p.Modulus) + " " + cot.End)
-	if got := funcs["correct"](&prompt, right, &src); len(got) != 1 || got[0].Value != 1 || got[0].At != len(right.Tokens)-1 {
+	right := r.rollout(prompt, p.Chain(cot.Wordings()[0])+" "+cot.End)
+	wrong := r.rollout(prompt, cot.RenderDirect((p.Answer()+1)%p.Modulus)+" "+cot.End)
+	if got := funcs["correct"](right, &src); len(got) != 1 || got[0].Value != 1 || got[0].At != len(right.Turns[0].Tokens)-1 {
 		t.Errorf("a right chain earns %v", got)
 	}
-	if got := funcs["correct"](&prompt, wrong, &src); len(got) != 0 {
+	if got := funcs["correct"](wrong, &src); len(got) != 0 {
 		t.Errorf("a wrong answer earns %v", got)
 	}
 	heads := 0
 	for i := range 2000 {
 		s := src.SplitN("coin", i)
-		heads += len(funcs["random"](&prompt, wrong, &s))
+		heads += len(funcs["random"](wrong, &s))
 	}
 	if heads < 880 || heads > 1120 {
 		t.Errorf("the coin falls on heads %d times of 2000", heads)
@@ -334,14 +334,14 @@ func TestRewards(t *testing.T) {
 	world := spec.Planning["delay-2"]
 	funcs = r.rewards(&GRPOStage{Planning: "delay-2"})
 	page := world.Page(&src)
-	got := funcs["planning"](&prompt, r.completion(page.Body), &src)
+	got := funcs["planning"](r.rollout(prompt, page.Body), &src)
 	if want := world.Rewards(strings.Fields(strings.TrimSuffix(page.Body, " "+cot.End))); len(got) != len(want) || len(want) > 0 && (got[0].At != want[0].At || got[0].Value != want[0].Value) {
 		t.Errorf("a page of the world earns %v, want %v", got, want)
 	}
 }
 
-func (r *runner) completion(text string) *grpo.Completion {
-	return &grpo.Completion{Tokens: r.encode(text)}
+func (r *runner) rollout(prompt grpo.Prompt, text string) *grpo.Rollout {
+	return &grpo.Rollout{Prompt: prompt, Turns: []grpo.Turn{{Context: prompt.Tokens, Tokens: r.encode(text)}}}
 }
 
 // heldOut is what is not trained on of the sums of two digits modulo 7.

@@ -207,7 +207,7 @@ func (r *runner) reinforce(ctx context.Context, st *stage, model *transformer.Mo
 		in.Pages = r.pages(what.Corpus, what.Planning)
 	}
 	_, err = grpo.Run(ctx, what.Config, in, grpo.Hooks{Hooks: hooks, Completion: func(step int, o *grpo.Rollout) error {
-		return completions.Write(completion{Step: step, Index: o.Index, ID: o.Prompt.ID, Text: r.written(o.Tokens), Reward: o.Reward, Finish: string(o.Finish)})
+		return completions.Write(completion{Step: step, Index: o.Index, ID: o.Prompt.ID, Text: r.written(o.Turns[0].Tokens), Reward: o.Reward, Finish: string(o.Turns[0].Finish)})
 	}})
 	return err
 }

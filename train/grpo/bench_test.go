@@ -40,7 +40,7 @@ func BenchmarkStep(b *testing.B) {
 					if _, err := r.step(b.Context(), i); err != nil {
 						b.Fatal(err)
 					}
-					tokens += r.batch.Tokens
+					tokens += r.tokens()
 				}
 				b.ReportMetric(float64(tokens)/b.Elapsed().Seconds(), "tokens/s")
 			})

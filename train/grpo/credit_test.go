@@ -8,8 +8,8 @@ import (
 	"candor/internal/rng"
 )
 
-// rows returns scratch for completions of the given lengths, dirty so that forgotten clearing shows.
-func rows(lengths []int) [][]float64 {
+// dirty returns scratch for completions of the given lengths, dirty so that forgotten clearing shows.
+func dirty(lengths []int) [][]float64 {
 	out := make([][]float64, len(lengths))
 	for i, n := range lengths {
 		out[i] = make([]float64, n)
@@ -25,7 +25,7 @@ func TestAdvantages(t *testing.T) {
 	at := func(pairs ...float64) []Credit {
 		var events []Credit
 		for i := 0; i < len(pairs); i += 2 {
-			events = append(events, Credit{int(pairs[i]), pairs[i+1]})
+			events = append(events, Credit{At: int(pairs[i]), Value: pairs[i+1]})
 		}
 		return events
 	}
@@ -75,14 +75,15 @@ func TestAdvantages(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := Config{Advantage: c.advantage, Rewards: c.rewards}
-			totals := make([]float64, len(c.lengths))
+			totals, weights := make([]float64, len(c.lengths)), make([]float64, len(c.rewards))
 			for k, r := range c.rewards {
+				weights[k] = r.Weight
 				for i := range totals {
 					totals[i] += r.Weight * sum(c.events[k][i])
 				}
 			}
-			got := rows(c.lengths)
-			cfg.advantages(got, rows(c.lengths), c.events, totals)
+			got := dirty(c.lengths)
+			cfg.advantages(returns{adv: got, ret: dirty(c.lengths)}, c.events, weights, totals)
 			for i := range c.want {
 				for j := range c.want[i] {
 					if math.Abs(got[i][j]-c.want[i][j]) > 1e-12 {
@@ -98,13 +99,15 @@ func TestAdvantages(t *testing.T) {
 }
 
 func TestCheckRefusesBadEvents(t *testing.T) {
-	for _, bad := range []Credit{{-1, 1}, {3, 1}, {0, math.NaN()}, {0, math.Inf(-1)}} {
-		if check([]Credit{bad}, 3) == nil {
-			t.Errorf("event %v was accepted for 3 tokens", bad)
+	o := Rollout{Turns: []Turn{{Tokens: []int32{1, 2, 3}}, {Tokens: []int32{4}}}}
+	for _, bad := range []Credit{{-1, 1, 0}, {3, 1, 0}, {1, 1, 1}, {0, 1, 2}, {0, 1, -1}, {0, math.NaN(), 0}, {0, math.Inf(-1), 1}} {
+		if o.locate([]Credit{bad}) == nil {
+			t.Errorf("event %v was accepted for turns of 3 tokens and of 1", bad)
 		}
 	}
-	if err := check([]Credit{{0, 1}, {2, -1}}, 3); err != nil {
-		t.Error(err)
+	events := []Credit{{0, 1, 0}, {2, -1, 0}, {0, 1, 1}}
+	if err := o.locate(events); err != nil || events[1].At != 2 || events[2].At != 3 {
+		t.Errorf("events are at %v, error %v; want the last at token 3 of all", events, err)
 	}
 }
 
@@ -115,23 +118,23 @@ func TestLossNorm(t *testing.T) {
 		PerSequence: {1. / 2, 1. / 6},
 		Constant:    {1. / 10, 1. / 10},
 	} {
-		r := &run{cfg: Config{LossNorm: norm, MaxTokens: 5, PretrainShare: .5, PretrainBatch: 2}, rollouts: make([]Rollout, 2)}
+		s := &side{}
+		r := &run{cfg: Config{Prompts: 1, Group: 2, LossNorm: norm, MaxTokens: 5, PretrainShare: .5, PretrainBatch: 2}, rollouts: make([]Rollout, 2), sides: []*side{s}}
 		r.in.Pages = fixedPage{1, 2, 3}
-		r.loss.first, r.loss.weight = make([]int, 2), make([]float64, 2)
 		for i, completion := range [][]int32{{4}, {5, 6, 7}} {
-			r.rollouts[i].Prompt.Tokens, r.rollouts[i].Tokens = []int32{1, 2}, completion
+			r.rollouts[i].Turns = []Turn{{Context: []int32{1, 2}, Tokens: completion}}
 		}
 		if err := r.layOut(rng.New(1)); err != nil {
 			t.Fatal(err)
 		}
-		if [2]float64(r.loss.weight) != want {
-			t.Errorf("norm %q weighs %v, want %v", norm, r.loss.weight, want)
+		if [2]float64(s.loss.weight) != want {
+			t.Errorf("norm %q weighs %v, want %v", norm, s.loss.weight, want)
 		}
-		if r.loss.first[0] != -2 || r.loss.first[1] != -1 || len(r.loss.adv) != 4 {
-			t.Errorf("rows begin at %v of %d", r.loss.first, len(r.loss.adv))
+		if s.loss.first[0] != -2 || s.loss.first[1] != -1 || len(r.rows.adv) != 4 {
+			t.Errorf("rows begin at %v of %d", s.loss.first, len(r.rows.adv))
 		}
-		if len(r.batch.Sequences) != 4 || r.loss.pageScale != .125 { // two pages of two predictions each
-			t.Errorf("%d sequences, page scale %g, want 4 and .125", len(r.batch.Sequences), r.loss.pageScale)
+		if len(s.batch.Sequences) != 4 || s.loss.pageScale != .125 { // two pages of two predictions each
+			t.Errorf("%d sequences, page scale %g, want 4 and .125", len(s.batch.Sequences), s.loss.pageScale)
 		}
 	}
 }
@@ -159,16 +162,17 @@ func TestStepGradient(t *testing.T) {
 	if _, err := r.step(t.Context(), 0); err != nil { // fills old, ref and advantages, then moves the policy away from old
 		t.Fatal(err)
 	}
-	r.loss.onPolicy = false
+	s := r.sides[0]
+	s.loss.onPolicy = false
 	loss := func() float64 {
-		x, err := r.trainer.Gradient(r.batch.Sequences, &r.loss)
+		x, err := s.trainer.Gradient(s.batch.Sequences, &s.loss)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return x
 	}
 	loss()
-	params, grad := in.Policy.Flat(), append([]float32(nil), r.trainer.Grad...)
+	params, grad := in.Policy.Flat(), append([]float32(nil), s.trainer.Grad...)
 	var norm float64
 	for _, g := range grad {
 		norm += float64(g) * float64(g)

@@ -125,6 +125,25 @@ type Reward struct {
 	Weight  float64 `yaml:"weight" json:"weight"`   // in [-1000,1000], a penalty where negative
 	Credit  string  `yaml:"credit" json:"credit"`   // "chain", "horizon" or "token"
 	Horizon int     `yaml:"horizon" json:"horizon"` // tokens, at least 0; only with credit "horizon"
+	// Turns are the turns of a rollout whose tokens are credited; none stands for all.
+	Turns []int `yaml:"turns" json:"turns,omitempty"`
+	// Ramp lets the weight rise in a line from 0 to Weight between these two shares of the run; {0,0} has it constant.
+	Ramp [2]float64 `yaml:"ramp" json:"ramp,omitzero"`
+}
+
+// at returns the reward's weight at a step, counted from 0, of a run of so many.
+func (r Reward) at(step, steps int) float64 {
+	if r.Ramp[1] == 0 {
+		return r.Weight
+	}
+	switch done := float64(step) / float64(steps); {
+	case done >= r.Ramp[1]:
+		return r.Weight
+	case done <= r.Ramp[0]:
+		return 0
+	default:
+		return r.Weight * (done - r.Ramp[0]) / (r.Ramp[1] - r.Ramp[0])
+	}
 }
 
 // Default returns the settings of Dr. GRPO with DAPO's clip range, without KL or entropy terms. Steps, Prompts, MaxTokens, Optim
@@ -175,6 +194,12 @@ func (r Reward) validate() error {
 	}
 	if r.Name == "" {
 		errs = append(errs, errors.New("name is empty"))
+	}
+	if lo, hi := r.Ramp[0], r.Ramp[1]; !(0 <= lo && lo <= hi && hi <= 1) {
+		errs = append(errs, fmt.Errorf("ramp is [%g, %g], must be two shares of the run in order, between 0 and 1", lo, hi))
+	}
+	for _, turn := range r.Turns {
+		errs = append(errs, train.AtLeast("turns", turn, 0))
 	}
 	if r.Credit == Horizon {
 		errs = append(errs, train.AtLeast("horizon", r.Horizon, 0))

@@ -24,17 +24,17 @@ const (
 )
 
 // right rewards the digit at once; what follows does not matter.
-func right(p *Prompt, c *Completion, _ *rng.Source) []Credit {
-	if c.Tokens[0] == p.Data.(int32) {
-		return []Credit{{0, 1}}
+func right(o *Rollout, _ *rng.Source) []Credit {
+	if o.Turns[0].Tokens[0] == o.Prompt.Data.(int32) {
+		return []Credit{{At: 0, Value: 1}}
 	}
 	return nil
 }
 
 // coin rewards at random.
-func coin(_ *Prompt, c *Completion, src *rng.Source) []Credit {
+func coin(o *Rollout, src *rng.Source) []Credit {
 	if src.Bool(.5) {
-		return []Credit{{len(c.Tokens) - 1, 1}}
+		return []Credit{{At: len(o.Turns[0].Tokens) - 1, Value: 1}}
 	}
 	return nil
 }
@@ -135,12 +135,13 @@ func TestRandomRewardsTeachNothing(t *testing.T) {
 // the choice must teach sowing, credit that ends one token short of it must teach eating.
 func TestHorizonMustReachTheChoice(t *testing.T) {
 	const eat, sow, delay = 1, 2, 3
-	harvest := func(_ *Prompt, c *Completion, _ *rng.Source) []Credit {
+	harvest := func(o *Rollout, _ *rng.Source) []Credit {
+		written := o.Turns[0].Tokens
 		switch {
-		case c.Tokens[0] == eat:
-			return []Credit{{0, .3}}
-		case c.Tokens[0] == sow && len(c.Tokens) > delay:
-			return []Credit{{delay, 1}}
+		case written[0] == eat:
+			return []Credit{{At: 0, Value: .3}}
+		case written[0] == sow && len(written) > delay:
+			return []Credit{{At: delay, Value: 1}}
 		}
 		return nil
 	}
@@ -222,15 +223,16 @@ func TestReports(t *testing.T) {
 				return nil
 			}
 			n++
-			tokens += len(o.Prompt.Tokens) + len(o.Tokens)
-			ended := o.Tokens[len(o.Tokens)-1] == end
+			turn := o.Turns[0]
+			tokens += len(o.Prompt.Tokens) + len(turn.Tokens)
+			ended := turn.Tokens[len(turn.Tokens)-1] == end
 			if !ended {
 				cut++
 			}
-			if ended != (o.Finish == llm.FinishStop) || slices.Contains(o.Tokens[:len(o.Tokens)-1], end) {
-				t.Errorf("completion %v finished by %q", o.Tokens, o.Finish)
+			if ended != (turn.Finish == llm.FinishStop) || slices.Contains(turn.Tokens[:len(turn.Tokens)-1], end) {
+				t.Errorf("completion %v finished by %q", turn.Tokens, turn.Finish)
 			}
-			if len(o.Advantages) != len(o.Tokens) || len(o.LogProbs) != len(o.Tokens) || o.Prompt.ID == "" || o.Index != len(rewards) {
+			if len(o.Advantages) != len(turn.Tokens) || len(turn.Context) != len(o.Prompt.Tokens) || o.Prompt.ID == "" || o.Index != len(rewards) {
 				t.Errorf("incomplete rollout %+v", o)
 			}
 			if o.Reward != o.Rewards[0]-2*o.Rewards[1] {
@@ -299,7 +301,7 @@ func TestBadInput(t *testing.T) {
 		"the input has no pages":                             func(c *Config, _ *Input) { c.PretrainShare, c.PretrainBatch = 1, 1 },
 		"step 1: sampling completions: request 0: the promp": func(_ *Config, in *Input) { in.Prompt = func(*rng.Source) Prompt { return Prompt{} } },
 		`reward "right" of completion 0: it credits token`: func(_ *Config, in *Input) {
-			in.Rewards = map[string]RewardFunc{"right": func(*Prompt, *Completion, *rng.Source) []Credit { return []Credit{{9, 1}} }}
+			in.Rewards = map[string]RewardFunc{"right": func(*Rollout, *rng.Source) []Credit { return []Credit{{At: 9, Value: 1}} }}
 		},
 	} {
 		cfg, in := toy(t, 1)

@@ -7,8 +7,17 @@ import (
 	"candor/engine/transformer"
 )
 
-// surrogate is the loss of the package comment. The first len(first) sequences of its batch are rollouts, the others
-// pretraining pages. All slices indexed by row have one element a completion token, rollout after rollout.
+// rows is what is known about each token that was written, rollout after rollout and in them turn after turn. The
+// surrogates of all policies share it, for each token is one policy's.
+type rows struct {
+	adv    []float64 // A
+	old    []float64 // log p_old
+	ref    []float64 // log p_ref, where beta > 0
+	banned [][]int32 // tokens that could not be sampled; nil where all could
+}
+
+// surrogate is the loss of the package comment, for one policy. The first len(first) sequences of its batch are turns, the
+// others pretraining pages.
 type surrogate struct {
 	temperature       float64
 	clipLow, clipHigh float64
@@ -18,9 +27,7 @@ type surrogate struct {
 
 	first  []int     // what to add to a position in sequence i to get its row; may be negative
 	weight []float64 // w of sequence i
-	adv    []float64 // A by row
-	old    []float64 // log p_old by row
-	ref    []float64 // log p_ref by row, where beta > 0
+	rows   *rows
 
 	shards [transformer.Shards]shard
 }
@@ -38,6 +45,13 @@ func logProb(logits []float32, target int32) float64 {
 	return float64(logits[target] - kernel.LogSumExp(logits))
 }
 
+// ban makes tokens impossible. The number is finite, so that 0 times it is 0.
+func ban(logits []float32, banned []int32) {
+	for _, b := range banned {
+		logits[b] = -1e30
+	}
+}
+
 // temper divides logits by the temperature.
 func temper(logits []float32, temperature float64) {
 	if temperature != 1 {
@@ -52,6 +66,8 @@ func (l *surrogate) Row(shardIndex, seq, pos int, target int32, weight float32, 
 		return l.page(s, target, weight, logits)
 	}
 	row := l.first[seq] + pos
+	banned := l.rows.banned[row]
+	ban(logits, banned)
 	temper(logits, l.temperature)
 	if len(s.probs) != len(logits) {
 		s.probs = make([]float32, len(logits))
@@ -63,11 +79,11 @@ func (l *surrogate) Row(shardIndex, seq, pos int, target int32, weight float32, 
 	s.entropy += entropy
 
 	if l.onPolicy {
-		l.old[row] = logp
+		l.rows.old[row] = logp
 	}
-	value, slope := l.objective(s, logp, l.old[row], l.adv[row])
+	value, slope := l.objective(s, logp, l.rows.old[row], l.rows.adv[row])
 	if l.beta > 0 {
-		r := l.ref[row] - logp
+		r := l.rows.ref[row] - logp
 		k3 := math.Exp(r) - r - 1
 		s.kl += k3
 		value += l.beta * k3
@@ -84,6 +100,9 @@ func (l *surrogate) Row(shardIndex, seq, pos int, target int32, weight float32, 
 		logits[j] = p * (c*(logits[j]+shift) - g)
 	}
 	logits[target] += g
+	for _, b := range banned {
+		logits[b] = 0
+	}
 	return w * value
 }
 

@@ -54,7 +54,7 @@ func TestRowAgreesWithFiniteDifferences(t *testing.T) {
 
 					l := &surrogate{
 						temperature: temperature, clipLow: low, clipHigh: high, beta: beta, bonus: bonus,
-						first: []int{-3}, weight: []float64{weight}, adv: []float64{0, adv}, old: []float64{0, old}, ref: []float64{0, ref},
+						first: []int{-3}, weight: []float64{weight}, rows: &rows{adv: []float64{0, adv}, old: []float64{0, old}, ref: []float64{0, ref}, banned: make([][]int32, 2)},
 					}
 					value := l.Row(2, 0, 4, int32(target), 1, logits)
 					if want := f(z, old, ref, adv, weight); math.Abs(value-want) > 1e-5 {
@@ -91,14 +91,14 @@ func TestRowAgreesWithFiniteDifferences(t *testing.T) {
 func TestOnPolicyRowRecordsOld(t *testing.T) {
 	l := &surrogate{
 		temperature: 1, clipLow: .2, clipHigh: .28, onPolicy: true,
-		first: []int{0}, weight: []float64{1}, adv: []float64{0, 2}, old: []float64{0, 99},
+		first: []int{0}, weight: []float64{1}, rows: &rows{adv: []float64{0, 2}, old: []float64{0, 99}, banned: make([][]int32, 2)},
 	}
 	value := l.Row(0, 0, 1, 1, 1, []float32{0, 0, 0, 0})
 	if value != -2 {
 		t.Errorf("loss %g, want minus the advantage, -2", value)
 	}
-	if math.Abs(l.old[1]+math.Log(4)) > 1e-6 {
-		t.Errorf("old is %g, want log 1/4", l.old[1])
+	if math.Abs(l.rows.old[1]+math.Log(4)) > 1e-6 {
+		t.Errorf("old is %g, want log 1/4", l.rows.old[1])
 	}
 }
 

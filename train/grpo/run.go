@@ -22,26 +22,33 @@ type Prompt struct {
 	Data   any     // whatever the reward functions need to judge a completion
 }
 
-// Completion is what the policy wrote.
-type Completion struct {
-	Tokens   []int32   // at least one; the end token included, where it was reached
-	LogProbs []float32 // of the tokens when they were sampled, at temperature 1
-	Finish   llm.Finish
+// Turn is a stretch of a rollout that one policy wrote.
+type Turn struct {
+	Policy  int     // 0 for Input.Policy, 1 for Input.Face
+	Context []int32 // what it read before it wrote; at least one token
+	Tokens  []int32 // what it wrote, at least one; the end token included, where it was reached
+	// Read is what stands in the place of Tokens, token for token, for whoever reads on, the policy itself included; nil
+	// stands for Tokens.
+	Read []int32
+	// Banned are, for each of Tokens, the tokens that could not be sampled there; nil if all could.
+	Banned [][]int32
+	Finish llm.Finish
 }
 
-// RewardFunc judges a completion by events at its tokens; none means a reward of 0. src is a stream of its own for this
-// completion and reward. The slices of the arguments may not be kept or changed, the result is not kept.
-type RewardFunc func(prompt *Prompt, completion *Completion, src *rng.Source) []Credit
+// RewardFunc judges a rollout by events at its tokens; none means a reward of 0. src is a stream of its own for this
+// rollout and reward. The rollout may not be kept or changed, the result is not kept.
+type RewardFunc func(o *Rollout, src *rng.Source) []Credit
 
-// Rollout is the record of one completion. Its slices are reused after the hook that gets it returns.
+// Rollout is the record of what was written to one prompt. Its slices are reused after the hook that gets it returns.
 type Rollout struct {
-	Prompt Prompt
-	Index  int // 0..Prompts*Group-1; its group is Index / Group
-	Completion
+	Prompt     Prompt
+	Index      int // 0..Prompts*Group-1; its group is Index / Group
 	Seed       uint64
+	Turns      []Turn    // at least one
+	Note       any       // whatever Input.Play found out beside, for rewards and hooks
 	Rewards    []float64 // the sum of each reward's events, unweighted, in the order of Config.Rewards
-	Reward     float64   // the weighted sum of Rewards
-	Advantages []float64 // one for each token
+	Reward     float64   // the weighted sum of Rewards, by the weights of this step
+	Advantages []float64 // one for each token of all turns
 }
 
 // Input is what a run works on.
@@ -50,10 +57,16 @@ type Input struct {
 	// Reference is the frozen model of the KL term; nil stands for the policy as it is when Run is called, before
 	// Hooks.Resume is loaded. So a resumed run must be given the policy that the first one was given.
 	Reference *transformer.Model
-	Pool      *tensor.Pool
-	Source    rng.Source // the run's random stream
+	// Face is a second policy, trained beside the first, and FaceReference its reference; nil for none. Both policies have the
+	// same vocabulary and settings, and an optimizer of their own.
+	Face, FaceReference *transformer.Model
+	Pool                *tensor.Pool
+	Source              rng.Source // the run's random stream
 	// Prompt draws a problem from src. The result must not be changed by later calls.
 	Prompt func(src *rng.Source) Prompt
+	// Play makes a step's rollouts: it fills Turns (and Note) of each, whose Prompt, Index and Seed are set. nil stands for
+	// one turn of the policy, sampled at the run's temperature until the end token.
+	Play func(ctx context.Context, step int, rollouts []Rollout) error
 	// Rewards has a function for each name in Config.Rewards.
 	Rewards map[string]RewardFunc
 	// End is the token that ends a completion.
@@ -76,13 +89,17 @@ type Result struct {
 	Reward float64 // mean total reward of the last step; 0 if no step was left to do
 }
 
-// Run trains in.Policy for cfg.Steps steps. It honours ctx between steps; see [train.Loop.Run] for how it ends early.
+// Run trains in.Policy, and in.Face if there is one, for cfg.Steps steps. It honours ctx between steps; see [train.Loop.Run]
+// for how it ends early.
 func Run(ctx context.Context, cfg Config, in Input, hooks Hooks) (Result, error) {
 	r, err := newRun(cfg, in, hooks)
 	if err != nil {
 		return Result{}, fmt.Errorf("grpo: %w", err)
 	}
-	loop := train.Loop{Steps: cfg.Steps, Model: in.Policy, Optim: r.opt, UpdatesPerStep: cfg.Inner, Hooks: hooks.Hooks}
+	loop := train.Loop{Steps: cfg.Steps, Model: in.Policy, Optim: r.sides[0].opt, UpdatesPerStep: cfg.Inner, Hooks: hooks.Hooks}
+	for _, s := range r.sides[1:] {
+		loop.Others = append(loop.Others, train.Part{Model: s.policy, Optim: s.opt})
+	}
 	var last float64
 	err = loop.Run(ctx, func(s int) (map[string]float64, int64, error) {
 		metrics, err := r.step(ctx, s)
@@ -90,7 +107,7 @@ func Run(ctx context.Context, cfg Config, in Input, hooks Hooks) (Result, error)
 			return nil, 0, err
 		}
 		last = metrics["reward"]
-		return metrics, r.batch.Tokens, nil
+		return metrics, r.tokens(), nil
 	})
 	return Result{Steps: cfg.Steps, Tokens: loop.Tokens(), Reward: last}, train.InField("grpo", err)
 }
@@ -101,21 +118,31 @@ type run struct {
 	in    Input
 	hooks Hooks
 
-	trainer *transformer.Trainer
-	scorer  *transformer.Scorer // of the reference; nil without KL
+	sides   []*side
 	sampler *decode.Sampler
-	opt     *optim.AdamW
 
 	requests []decode.Request
 	rollouts []Rollout
-	batch    train.Batch
-	loss     surrogate
-	scratch  []float64     // rows of returns
-	events   [][][]Credit  // [reward][completion of the group]
-	totals   []float64     // total rewards of a group
-	adv, ret [][]float64   // [completion of the group][token]
+	rows     rows
+	turns    []uint8 // by row, the turn
+	scratch  []float64
+	events   [][][]Credit // [reward][completion of the group]
+	weights  []float64    // of the rewards at this step
+	totals   []float64    // total rewards of a group
+	group    returns
 	groups   []groupTotals // one a prompt
 	values   []float64     // one reward of all completions
+}
+
+// side is one policy and what it takes to train it.
+type side struct {
+	policy  *transformer.Model
+	trainer *transformer.Trainer
+	scorer  *transformer.Scorer // of the reference; nil without KL
+	opt     *optim.AdamW
+	batch   train.Batch
+	loss    surrogate
+	tokens  int // written by this policy in this step
 }
 
 // groupTotals is what the metrics tell about a group's total rewards.
@@ -135,33 +162,25 @@ func newRun(cfg Config, in Input, hooks Hooks) (*run, error) {
 		return nil, fmt.Errorf("the end token is %d, must be within the vocabulary of %d", in.End, in.Policy.Config.Vocab)
 	case cfg.PretrainShare > 0 && in.Pages == nil:
 		return nil, fmt.Errorf("pretrain_share is %g but the input has no pages", cfg.PretrainShare)
+	case in.Face != nil && in.Play == nil:
+		return nil, errors.New("the input has a face but nothing that lets it write")
 	}
 	for _, reward := range cfg.Rewards {
 		if in.Rewards[reward.Name] == nil {
 			return nil, fmt.Errorf("the input has no function for reward %q", reward.Name)
 		}
 	}
-	opt, err := train.NewOptimizer(in.Policy, cfg.Optim, cfg.Steps*cfg.Inner)
-	if err != nil {
-		return nil, err
-	}
 	n := cfg.Prompts * cfg.Group
 	r := &run{
-		cfg: cfg, in: in, hooks: hooks, opt: opt,
-		trainer:  transformer.NewTrainer(in.Policy, in.Pool),
-		sampler:  decode.NewSampler(in.Policy, in.Pool),
+		cfg: cfg, in: in, hooks: hooks,
 		requests: make([]decode.Request, n),
 		rollouts: make([]Rollout, n),
 		events:   make([][][]Credit, len(cfg.Rewards)),
+		weights:  make([]float64, len(cfg.Rewards)),
 		totals:   make([]float64, cfg.Group),
-		adv:      make([][]float64, cfg.Group),
-		ret:      make([][]float64, cfg.Group),
+		group:    returns{make([][]float64, cfg.Group), make([][]float64, cfg.Group), make([][]uint8, cfg.Group)},
 		groups:   make([]groupTotals, cfg.Prompts),
 		values:   make([]float64, n),
-		loss: surrogate{
-			temperature: cfg.Temperature, clipLow: cfg.ClipLow, clipHigh: cfg.ClipHigh, beta: cfg.KLBeta, bonus: cfg.Entropy,
-			first: make([]int, n), weight: make([]float64, n),
-		},
 	}
 	for k := range r.events {
 		r.events[k] = make([][]Credit, cfg.Group)
@@ -169,32 +188,70 @@ func newRun(cfg Config, in Input, hooks Hooks) (*run, error) {
 	for i := range r.rollouts {
 		r.rollouts[i].Index, r.rollouts[i].Rewards = i, make([]float64, len(cfg.Rewards))
 	}
-	if cfg.KLBeta > 0 {
-		reference := in.Reference
-		if reference == nil {
-			reference = in.Policy.Clone()
+	if in.Play == nil {
+		r.sampler = decode.NewSampler(in.Policy, in.Pool)
+	}
+	if err := r.addSide(in.Policy, in.Reference); err != nil {
+		return nil, err
+	}
+	if in.Face != nil {
+		if err := r.addSide(in.Face, in.FaceReference); err != nil {
+			return nil, err
 		}
-		if reference.Config.Vocab != in.Policy.Config.Vocab {
-			return nil, fmt.Errorf("the reference has a vocabulary of %d, the policy of %d", reference.Config.Vocab, in.Policy.Config.Vocab)
-		}
-		r.scorer = transformer.NewScorer(reference, in.Pool)
 	}
 	return r, nil
+}
+
+func (r *run) addSide(policy, reference *transformer.Model) error {
+	opt, err := train.NewOptimizer(policy, r.cfg.Optim, r.cfg.Steps*r.cfg.Inner)
+	if err != nil {
+		return err
+	}
+	s := &side{policy: policy, trainer: transformer.NewTrainer(policy, r.in.Pool), opt: opt, loss: surrogate{
+		temperature: r.cfg.Temperature, clipLow: r.cfg.ClipLow, clipHigh: r.cfg.ClipHigh, beta: r.cfg.KLBeta, bonus: r.cfg.Entropy,
+		rows: &r.rows,
+	}}
+	if r.cfg.KLBeta > 0 {
+		if reference == nil {
+			reference = policy.Clone()
+		}
+		if reference.Config.Vocab != policy.Config.Vocab {
+			return fmt.Errorf("the reference has a vocabulary of %d, the policy of %d", reference.Config.Vocab, policy.Config.Vocab)
+		}
+		s.scorer = transformer.NewScorer(reference, r.in.Pool)
+	}
+	if vocab := r.in.Policy.Config.Vocab; policy.Config.Vocab != vocab {
+		return fmt.Errorf("the face has a vocabulary of %d, the policy of %d", policy.Config.Vocab, vocab)
+	}
+	r.sides = append(r.sides, s)
+	return nil
+}
+
+// tokens is how many tokens the step's batches have.
+func (r *run) tokens() int64 {
+	var n int64
+	for _, s := range r.sides {
+		n += s.batch.Tokens
+	}
+	return n
 }
 
 // step samples, judges and updates. On an error nothing was updated.
 func (r *run) step(ctx context.Context, s int) (map[string]float64, error) {
 	stream := r.in.Source.SplitN("step", s)
-	if err := r.sample(ctx, stream); err != nil {
+	if err := r.sample(ctx, s, stream); err != nil {
 		return nil, err
 	}
 	if err := r.layOut(stream); err != nil {
 		return nil, err
 	}
+	for k, reward := range r.cfg.Rewards {
+		r.weights[k] = reward.at(s, r.cfg.Steps)
+	}
 	if err := r.judge(stream); err != nil {
 		return nil, err
 	}
-	if err := r.scoreReference(); err != nil {
+	if err := r.scoreReferences(); err != nil {
 		return nil, err
 	}
 	if r.hooks.Completion != nil {
@@ -212,8 +269,8 @@ func (r *run) step(ctx context.Context, s int) (map[string]float64, error) {
 	return metrics, nil
 }
 
-// sample draws the step's prompts and their groups of completions.
-func (r *run) sample(ctx context.Context, stream rng.Source) error {
+// sample draws the step's prompts and what is written to them, a group to each.
+func (r *run) sample(ctx context.Context, step int, stream rng.Source) error {
 	for p := range r.cfg.Prompts {
 		src := stream.SplitN("prompt", p)
 		prompt := r.in.Prompt(&src)
@@ -221,13 +278,50 @@ func (r *run) sample(ctx context.Context, stream rng.Source) error {
 			seed := stream.SplitN("rollout", i)
 			o := &r.rollouts[i]
 			o.Prompt, o.Seed = prompt, seed.Uint64()
-			r.requests[i] = decode.Request{
-				Prompt: prompt.Tokens, MaxTokens: r.cfg.MaxTokens, Temperature: r.cfg.Temperature,
-				Stop: r.requests[i].Stop, Seed: o.Seed,
-			}
-			if r.requests[i].Stop == nil {
-				r.requests[i].Stop = []int32{r.in.End}
-			}
+		}
+	}
+	if r.in.Play == nil {
+		return r.complete(ctx)
+	}
+	if err := r.in.Play(ctx, step, r.rollouts); err != nil {
+		return fmt.Errorf("playing: %w", err)
+	}
+	for i := range r.rollouts {
+		if err := r.check(&r.rollouts[i]); err != nil {
+			return fmt.Errorf("rollout %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// check says what is wrong with a rollout that Play made.
+func (r *run) check(o *Rollout) error {
+	if len(o.Turns) == 0 {
+		return errors.New("it has no turns")
+	}
+	for i, t := range o.Turns {
+		switch {
+		case t.Policy < 0 || t.Policy >= len(r.sides):
+			return fmt.Errorf("turn %d is by policy %d, but there are %d", i, t.Policy, len(r.sides))
+		case len(t.Context) == 0 || len(t.Tokens) == 0:
+			return fmt.Errorf("turn %d has %d tokens on a context of %d, must have at least one each", i, len(t.Tokens), len(t.Context))
+		case t.Read != nil && len(t.Read) != len(t.Tokens) || t.Banned != nil && len(t.Banned) != len(t.Tokens):
+			return fmt.Errorf("turn %d has %d tokens, but %d that are read and bans for %d", i, len(t.Tokens), len(t.Read), len(t.Banned))
+		}
+	}
+	return nil
+}
+
+// complete samples one turn to each prompt.
+func (r *run) complete(ctx context.Context) error {
+	for i := range r.rollouts {
+		o := &r.rollouts[i]
+		stop := r.requests[i].Stop
+		if stop == nil {
+			stop = []int32{r.in.End}
+		}
+		r.requests[i] = decode.Request{
+			Prompt: o.Prompt.Tokens, MaxTokens: r.cfg.MaxTokens, Temperature: r.cfg.Temperature, Stop: stop, Seed: o.Seed,
 		}
 	}
 	results, err := r.sampler.Sample(ctx, r.requests)
@@ -235,56 +329,107 @@ func (r *run) sample(ctx context.Context, stream rng.Source) error {
 		return fmt.Errorf("sampling completions: %w", err)
 	}
 	for i := range results {
-		r.rollouts[i].Completion = Completion{Tokens: results[i].Tokens, LogProbs: results[i].LogProbs, Finish: results[i].Finish}
+		o := &r.rollouts[i]
+		o.Turns = append(o.Turns[:0], Turn{Context: o.Prompt.Tokens, Tokens: results[i].Tokens, Finish: results[i].Finish})
 	}
 	return nil
 }
 
-// layOut fills the batch with the rollouts and, behind them, the pretraining pages, and sizes everything that has one
-// element a completion token.
+// layOut fills the batches with the turns and, behind them, the pretraining pages, and sizes everything that has one
+// element for each token that was written.
 func (r *run) layOut(stream rng.Source) error {
-	r.batch.Reset()
-	rows := 0
+	for _, s := range r.sides {
+		s.batch.Reset()
+		s.loss.first, s.loss.weight, s.tokens = s.loss.first[:0], s.loss.weight[:0], 0
+	}
+	r.rows.banned, r.turns = r.rows.banned[:0], r.turns[:0]
+	n := 0
 	for i := range r.rollouts {
-		o := &r.rollouts[i]
-		head, n := len(o.Prompt.Tokens), len(o.Tokens)
-		tokens, weights := r.batch.Grow(head + n)
-		copy(tokens, o.Prompt.Tokens)
-		copy(tokens[head:], o.Tokens)
-		for t := head; t < len(weights); t++ {
-			weights[t] = 1
-		}
-		r.loss.first[i] = rows - head
-		rows += n
-	}
-	n := float64(len(r.rollouts))
-	for i := range r.rollouts {
-		switch r.cfg.LossNorm {
-		case PerToken:
-			r.loss.weight[i] = 1 / float64(rows)
-		case PerSequence:
-			r.loss.weight[i] = 1 / (n * float64(len(r.rollouts[i].Tokens)))
-		case Constant:
-			r.loss.weight[i] = 1 / (n * float64(r.cfg.MaxTokens))
+		for j, t := range r.rollouts[i].Turns {
+			s := r.sides[t.Policy]
+			s.add(&t, n)
+			n += len(t.Tokens)
+			for k := range t.Tokens {
+				r.turns = append(r.turns, uint8(j))
+				var banned []int32
+				if t.Banned != nil {
+					banned = t.Banned[k]
+				}
+				r.rows.banned = append(r.rows.banned, banned)
+			}
 		}
 	}
-	for _, x := range []*[]float64{&r.loss.adv, &r.loss.old, &r.loss.ref, &r.scratch} {
-		if cap(*x) < rows {
-			*x = make([]float64, rows, rows+rows/4)
+	for _, s := range r.sides {
+		s.weigh(&r.cfg)
+		if err := s.addPages(&r.cfg, r.in.Pages, stream); err != nil {
+			return err
 		}
-		*x = (*x)[:rows]
 	}
-	if r.cfg.PretrainShare > 0 {
-		for i := range r.cfg.PretrainBatch {
-			src := stream.SplitN("page", i)
-			r.batch.AddPage(r.in.Pages.Page(&src))
+	for _, x := range []*[]float64{&r.rows.adv, &r.rows.old, &r.rows.ref, &r.scratch} {
+		if cap(*x) < n {
+			*x = make([]float64, n, n+n/4)
 		}
-		if r.batch.Weight == 0 {
-			return errors.New("no token of the pretraining pages is predicted")
-		}
-		r.loss.pageScale = float32(r.cfg.PretrainShare / r.batch.Weight)
+		*x = (*x)[:n]
 	}
 	return nil
+}
+
+// add appends a turn, whose first token has the given row, to the side's batch.
+func (s *side) add(t *Turn, row int) {
+	head := len(t.Context)
+	tokens, weights := s.batch.Grow(head + len(t.Tokens))
+	copy(tokens, t.Context)
+	copy(tokens[head:], t.Tokens)
+	if t.Read != nil {
+		targets := append(append(make([]int32, 0, len(tokens)), t.Context...), t.Tokens...)
+		copy(tokens[head:], t.Read)
+		s.batch.Sequences[len(s.batch.Sequences)-1].Targets = targets
+	}
+	for i := head; i < len(weights); i++ {
+		weights[i] = 1
+	}
+	s.loss.first = append(s.loss.first, row-head)
+	s.loss.weight = append(s.loss.weight, float64(len(t.Tokens)))
+	s.tokens += len(t.Tokens)
+}
+
+// weigh turns the lengths of turns into weights.
+func (s *side) weigh(cfg *Config) {
+	n := float64(cfg.Prompts * cfg.Group)
+	for i, length := range s.loss.weight {
+		switch cfg.LossNorm {
+		case PerToken:
+			s.loss.weight[i] = 1 / float64(s.tokens)
+		case PerSequence:
+			s.loss.weight[i] = 1 / (n * length)
+		case Constant:
+			s.loss.weight[i] = 1 / (n * float64(cfg.MaxTokens))
+		}
+	}
+}
+
+func (s *side) addPages(cfg *Config, pages pretrain.Source, stream rng.Source) error {
+	if cfg.PretrainShare == 0 {
+		return nil
+	}
+	for i := range cfg.PretrainBatch {
+		src := stream.SplitN("page", i)
+		s.batch.AddPage(pages.Page(&src))
+	}
+	if s.batch.Weight == 0 {
+		return errors.New("no token of the pretraining pages is predicted")
+	}
+	s.loss.pageScale = float32(cfg.PretrainShare / s.batch.Weight)
+	return nil
+}
+
+// length is how many tokens were written in all turns.
+func (o *Rollout) length() int {
+	n := 0
+	for _, t := range o.Turns {
+		n += len(t.Tokens)
+	}
+	return n
 }
 
 // judge computes rewards and advantages.
@@ -294,77 +439,100 @@ func (r *run) judge(stream rng.Source) error {
 		group := r.rollouts[g*r.cfg.Group : (g+1)*r.cfg.Group]
 		for i := range group {
 			o := &group[i]
-			r.adv[i] = r.loss.adv[row : row+len(o.Tokens)]
-			r.ret[i] = r.scratch[row : row+len(o.Tokens)]
-			row += len(o.Tokens)
-			o.Advantages, o.Reward = r.adv[i], 0
+			end := row + o.length()
+			r.group.adv[i], r.group.ret[i], r.group.turn[i] = r.rows.adv[row:end], r.scratch[row:end], r.turns[row:end]
+			row = end
+			o.Advantages, o.Reward = r.group.adv[i], 0
 			own := stream.SplitN("reward", o.Index)
 			for k, reward := range r.cfg.Rewards {
 				src := own.Split(reward.Name)
-				events := r.in.Rewards[reward.Name](&o.Prompt, &o.Completion, &src)
-				if err := check(events, len(o.Tokens)); err != nil {
+				events := r.in.Rewards[reward.Name](o, &src)
+				if err := o.locate(events); err != nil {
 					return fmt.Errorf("reward %q of completion %d: %w", reward.Name, o.Index, err)
 				}
 				r.events[k][i] = events
 				o.Rewards[k] = sum(events)
-				o.Reward += reward.Weight * o.Rewards[k]
+				o.Reward += r.weights[k] * o.Rewards[k]
 			}
 			r.totals[i] = o.Reward
 		}
-		r.cfg.advantages(r.adv, r.ret, r.events, r.totals)
+		r.cfg.advantages(r.group, r.events, r.weights, r.totals)
 		_, std := meanStd(r.totals)
 		r.groups[g] = groupTotals{std: std, equal: allEqual(r.totals)}
 	}
 	return nil
 }
 
-// scoreReference fills in the reference model's log-probabilities.
-func (r *run) scoreReference() error {
-	if r.scorer == nil {
-		return nil
+// scoreReferences fills in the reference models' log-probabilities.
+func (r *run) scoreReferences() error {
+	for _, s := range r.sides {
+		if s.scorer == nil {
+			continue
+		}
+		l := &s.loss
+		err := s.scorer.Score(s.batch.Sequences[:len(l.first)], func(_, seq, pos int, target int32, logits []float32) {
+			row := l.first[seq] + pos
+			ban(logits, r.rows.banned[row])
+			temper(logits, l.temperature)
+			r.rows.ref[row] = logProb(logits, target)
+		})
+		if err != nil {
+			return fmt.Errorf("scoring by the reference model: %w", err)
+		}
 	}
-	l := &r.loss
-	err := r.scorer.Score(r.batch.Sequences[:len(r.rollouts)], func(_, seq, pos int, target int32, logits []float32) {
-		temper(logits, l.temperature)
-		l.ref[l.first[seq]+pos] = logProb(logits, target)
-	})
-	return train.InField("scoring by the reference model", err)
+	return nil
 }
 
 // update makes the step's updates and reports what they were like.
 func (r *run) update(metrics map[string]float64) error {
-	r.loss.clear()
-	updates := float64(r.cfg.Inner)
-	for epoch := range r.cfg.Inner {
-		r.loss.onPolicy = epoch == 0
-		loss, err := r.trainer.Gradient(r.batch.Sequences, &r.loss)
+	for i, s := range r.sides {
+		prefix := ""
+		if i > 0 {
+			prefix = "face/"
+		}
+		if s.tokens == 0 {
+			continue // nothing was written by this policy
+		}
+		if err := s.update(&r.cfg, prefix, metrics); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *side) update(cfg *Config, prefix string, metrics map[string]float64) error {
+	s.loss.clear()
+	updates := float64(cfg.Inner)
+	for epoch := range cfg.Inner {
+		s.loss.onPolicy = epoch == 0
+		loss, err := s.trainer.Gradient(s.batch.Sequences, &s.loss)
 		if err != nil {
 			return err
 		}
-		norm, lr := r.opt.Step(r.in.Policy.Flat(), r.trainer.Grad)
-		metrics["loss"] += loss / updates
-		metrics["grad_norm"] += norm / updates
-		metrics["learning_rate"] = lr
+		norm, lr := s.opt.Step(s.policy.Flat(), s.trainer.Grad)
+		metrics[prefix+"loss"] += loss / updates
+		metrics[prefix+"grad_norm"] += norm / updates
+		metrics[prefix+"learning_rate"] = lr
 	}
 	var all shard
-	for i := range r.loss.shards {
-		s := &r.loss.shards[i]
-		all.kl += s.kl
-		all.entropy += s.entropy
-		all.pages += s.pages
-		all.low += s.low
-		all.high += s.high
+	for i := range s.loss.shards {
+		x := &s.loss.shards[i]
+		all.kl += x.kl
+		all.entropy += x.entropy
+		all.pages += x.pages
+		all.low += x.low
+		all.high += x.high
 	}
-	tokens := updates * float64(len(r.loss.adv))
-	metrics["entropy"] = all.entropy / tokens
-	metrics["clip_ratio/low_mean"] = float64(all.low) / tokens
-	metrics["clip_ratio/high_mean"] = float64(all.high) / tokens
-	metrics["clip_ratio/region_mean"] = float64(all.low+all.high) / tokens
-	if r.cfg.KLBeta > 0 {
-		metrics["kl"] = all.kl / tokens
+	tokens := updates * float64(s.tokens)
+	metrics[prefix+"entropy"] = all.entropy / tokens
+	metrics[prefix+"clip_ratio/low_mean"] = float64(all.low) / tokens
+	metrics[prefix+"clip_ratio/high_mean"] = float64(all.high) / tokens
+	metrics[prefix+"clip_ratio/region_mean"] = float64(all.low+all.high) / tokens
+	if cfg.KLBeta > 0 {
+		metrics[prefix+"kl"] = all.kl / tokens
 	}
-	if r.cfg.PretrainShare > 0 {
-		metrics["pretrain_loss"] = all.pages / (updates * r.batch.Weight)
+	if cfg.PretrainShare > 0 {
+		metrics[prefix+"pretrain_loss"] = all.pages / (updates * s.batch.Weight)
 	}
 	return nil
 }
@@ -392,16 +560,17 @@ func (r *run) describe(metrics map[string]float64) {
 	metrics["frac_reward_zero_std"] = equal / float64(len(r.groups))
 
 	var cut float64
-	shortest, longest := len(r.rollouts[0].Tokens), 0
+	shortest, longest := r.rollouts[0].length(), 0
 	for i := range r.rollouts {
-		n := len(r.rollouts[i].Tokens)
+		o := &r.rollouts[i]
+		n := o.length()
 		shortest, longest = min(shortest, n), max(longest, n)
-		if r.rollouts[i].Finish == llm.FinishLength {
+		if o.Turns[len(o.Turns)-1].Finish == llm.FinishLength {
 			cut++
 		}
 	}
 	n := float64(len(r.rollouts))
-	metrics["completions/mean_length"] = float64(len(r.loss.adv)) / n
+	metrics["completions/mean_length"] = float64(len(r.rows.adv)) / n
 	metrics["completions/min_length"] = float64(shortest)
 	metrics["completions/max_length"] = float64(longest)
 	metrics["completions/clipped_ratio"] = cut / n

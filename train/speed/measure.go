@@ -247,9 +247,9 @@ func endless(m *transformer.Model) *transformer.Model {
 }
 
 // even rewards each even token.
-func even(_ *grpo.Prompt, c *grpo.Completion, _ *rng.Source) []grpo.Credit {
+func even(o *grpo.Rollout, _ *rng.Source) []grpo.Credit {
 	n := 0.
-	for _, t := range c.Tokens {
+	for _, t := range o.Turns[0].Tokens {
 		if t%2 == 0 {
 			n++
 		}
