@@ -25,7 +25,10 @@ package train
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
+	"path"
+	"slices"
 
 	"candor/engine/optim"
 	"candor/engine/transformer"
@@ -85,7 +88,8 @@ type Loop struct {
 // optimizer as they were. Run adds the metrics "step" and "num_tokens".
 //
 // When ctx ends, Run makes a last checkpoint and returns ctx's error, wrapped. It also returns an error when Hooks.Resume
-// does not belong to this run or when "loss" or "grad_norm" is no longer a finite number.
+// does not belong to this run or when "loss" or "grad_norm", those of other policies ("face/loss") included, is no longer a
+// finite number.
 func (l *Loop) Run(ctx context.Context, step func(s int) (metrics map[string]float64, tokens int64, err error)) error {
 	done, err := l.resume()
 	if err != nil {
@@ -111,10 +115,8 @@ func (l *Loop) Run(ctx context.Context, step func(s int) (metrics map[string]flo
 			return fmt.Errorf("step %d: %w", done+1, err)
 		}
 		l.tokens += tokens
-		for _, name := range []string{"loss", "grad_norm"} {
-			if x := metrics[name]; math.IsNaN(x) || math.IsInf(x, 0) {
-				return fmt.Errorf("training diverged: %s is %g at step %d; a lower learning rate may help", name, x, done+1)
-			}
+		if err := diverged(metrics); err != nil {
+			return fmt.Errorf("training diverged: %w at step %d; a lower learning rate may help", err, done+1)
 		}
 		if l.Hooks.Metric != nil {
 			metrics["step"] = float64(done + 1)
@@ -131,6 +133,18 @@ func (l *Loop) Run(ctx context.Context, step func(s int) (metrics map[string]flo
 				return err
 			}
 			saved = done + 1
+		}
+	}
+	return nil
+}
+
+// diverged returns an error if a policy's loss or gradient is no longer finite.
+func diverged(metrics map[string]float64) error {
+	for _, base := range []string{"loss", "grad_norm"} {
+		for _, name := range slices.Sorted(maps.Keys(metrics)) {
+			if x := metrics[name]; path.Base(name) == base && (math.IsNaN(x) || math.IsInf(x, 0)) {
+				return fmt.Errorf("%s is %g", name, x)
+			}
 		}
 	}
 	return nil

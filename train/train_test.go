@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"candor/engine/optim"
 	"candor/engine/transformer"
@@ -103,6 +106,9 @@ func TestLoopStops(t *testing.T) {
 		{name: "gradient overflows", step: func(_ func(), s int) (map[string]float64, error) {
 			return map[string]float64{"grad_norm": math.Inf(1)}, nil
 		}, want: "grad_norm is +Inf at step 1"},
+		{name: "another policy diverged", step: func(_ func(), s int) (map[string]float64, error) {
+			return map[string]float64{"loss": 1, "face/loss": math.NaN(), "face/grad_norm": math.NaN(), "pretrain_loss": math.NaN()}, nil
+		}, want: "training diverged: face/loss is NaN at step 1; a lower learning rate"},
 		{name: "metrics cannot be written", hooks: Hooks{Metric: fail}, want: "metrics of step 1: disk full", is: full},
 		{name: "checkpoint cannot be written", hooks: Hooks{Checkpoint: func(State) error { return full }},
 			want: "checkpoint after step 2: disk full", is: full},
@@ -162,6 +168,125 @@ func TestLoopRefusesForeignStates(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "resuming: ") {
 			t.Errorf("%s: error %v", name, err)
 		}
+	}
+}
+
+// newDuo returns a loop of two policies of different sizes, and a step that moves them in opposite directions.
+func newDuo(t *testing.T, steps int) (*Loop, func(int) (map[string]float64, int64, error)) {
+	t.Helper()
+	l := newLoop(t, steps)
+	cfg := l.Model.Config
+	cfg.Vocab = 5
+	m, err := transformer.New(cfg, rng.New(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := optim.Default(.01)
+	settings.Schedule = "linear"
+	opt, err := NewOptimizer(m, settings, 2*steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Others, l.UpdatesPerStep = []Part{{m, opt}}, 2
+	return l, func(s int) (map[string]float64, int64, error) {
+		for range l.UpdatesPerStep {
+			for i, p := range l.parts() {
+				grad := make([]float32, len(p.Model.Flat()))
+				for j := range grad {
+					grad[j] = float32(1-2*i) * float32(1+(s+j)%3)
+				}
+				p.Optim.Step(p.Model.Flat(), grad)
+			}
+		}
+		return map[string]float64{}, 1, nil
+	}
+}
+
+// A state is of all policies, each with its own moments, and a loop that is resumed from it goes on with all of them.
+func TestLoopKeepsAllPolicies(t *testing.T) {
+	const steps = 5
+	l, step := newDuo(t, steps)
+	var states []State
+	l.Hooks = Hooks{CheckpointEvery: 1, Checkpoint: func(s State) error {
+		if len(s.Others) != 1 || len(s.Others[0].Others) != 0 || s.Others[0].Step != s.Step || s.Others[0].Tokens != s.Tokens {
+			t.Fatalf("the state of step %d has others %+v", s.Step, s.Others)
+		}
+		for i, p := range l.parts() {
+			state := append([]State{s}, s.Others...)[i]
+			if &state.Params[0] != &p.Model.Flat()[0] || &state.M[0] != &p.Optim.State.M[0] || &state.V[0] != &p.Optim.State.V[0] {
+				t.Errorf("the state of policy %d is another's", i)
+			}
+		}
+		states = append(states, copied(s))
+		return nil
+	}}
+	if err := l.Run(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	for i := range states {
+		again, step := newDuo(t, steps)
+		again.Hooks.Resume = &states[i]
+		before := copied(states[i])
+		if err := again.Run(t.Context(), step); err != nil {
+			t.Fatal(err)
+		}
+		for j, p := range again.parts() {
+			want := l.parts()[j]
+			if !slices.Equal(p.Model.Flat(), want.Model.Flat()) || !slices.Equal(p.Optim.State.V, want.Optim.State.V) || p.Optim.State.Step != 2*steps {
+				t.Errorf("resumed after step %d, policy %d ends elsewhere", states[i].Step, j)
+			}
+		}
+		if d := cmp.Diff(before, states[i]); d != "" {
+			t.Errorf("the run wrote into the state that it resumed from: %s", d)
+		}
+	}
+}
+
+func copied(s State) State {
+	s.Params, s.M, s.V, s.Others = slices.Clone(s.Params), slices.Clone(s.M), slices.Clone(s.V), slices.Clone(s.Others)
+	for i := range s.Others {
+		s.Others[i] = copied(s.Others[i])
+	}
+	return s
+}
+
+// A state that does not fit is refused before any policy is touched.
+func TestLoopRefusesForeignOthers(t *testing.T) {
+	l, _ := newDuo(t, 5)
+	state := func(n int) State {
+		return State{Step: 1, Params: make([]float32, n), M: make([]float32, n), V: make([]float32, n)}
+	}
+	n, m := len(l.Model.Flat()), len(l.Others[0].Model.Flat())
+	for name, c := range map[string]struct {
+		others []State
+		want   string
+	}{
+		"none":          {nil, "the state is of 1 policies, but 2 are trained"},
+		"two":           {[]State{state(m), state(m)}, "the state is of 3 policies, but 2 are trained"},
+		"another model": {[]State{state(n)}, "but the policy has"},
+		"no moments":    {[]State{{Params: make([]float32, m)}}, "moments of 0 and 0"},
+	} {
+		s := state(n)
+		s.Others = c.others
+		l.Hooks.Resume = &s
+		before := slices.Clone(l.Model.Flat())
+		err := l.Run(context.Background(), func(int) (map[string]float64, int64, error) {
+			t.Errorf("%s: a step was taken", name)
+			return nil, 0, nil
+		})
+		if err == nil || !strings.Contains(err.Error(), "resuming: ") || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want one with %q", name, err, c.want)
+		}
+		if !slices.Equal(before, l.Model.Flat()) || l.Optim.State.Step != 0 {
+			t.Errorf("%s: a policy was changed", name)
+		}
+	}
+	alone := newLoop(t, 5)
+	s := state(n)
+	s.Others = []State{state(m)}
+	alone.Hooks.Resume = &s
+	if err := alone.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "the state is of 2 policies, but 1 are trained") {
+		t.Errorf("a loop of one policy took a state of two: %v", err)
 	}
 }
 

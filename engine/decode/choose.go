@@ -11,8 +11,9 @@ import (
 
 // chooser picks tokens from logits. It holds scratch for one goroutine.
 type chooser struct {
-	probs []float32
-	kept  []candidate
+	probs   []float32
+	allowed []float32
+	kept    []candidate
 }
 
 type candidate struct {
@@ -20,25 +21,28 @@ type candidate struct {
 	token int32
 }
 
-// choose picks the completion's token of index at and returns it with its log-probability at temperature 1, nothing banned. It overwrites the logits of
-// banned tokens and draws at most one number from src.
+// choose picks the completion's token of index at and returns it with its log-probability at temperature 1, nothing banned.
+// It draws at most one number from src. The logits are only read: completions of one prompt share those of the first token.
 func (c *chooser) choose(r *Request, at int, src *rng.Source, logits []float32) (token int32, logProb float32) {
 	c.probs = append(c.probs[:0], logits...)
 	total := kernel.Softmax(c.probs, logits)
+	allowed := logits
 	if len(r.Ban) > 0 && at >= r.BanFrom {
+		c.allowed = append(c.allowed[:0], logits...)
+		allowed = c.allowed
 		for _, b := range r.Ban {
-			logits[b] = float32(math.Inf(-1))
+			allowed[b] = float32(math.Inf(-1))
 		}
-		kernel.Softmax(c.probs, logits)
+		kernel.Softmax(c.probs, allowed)
 	}
 	switch {
 	case r.Temperature == 0 || r.TopK == 1:
-		token = likeliest(logits)
+		token = likeliest(allowed)
 	case r.TopK > 0 && r.TopK < len(logits) || r.TopP > 0 && r.TopP < 1:
-		c.temper(r, logits)
+		c.temper(r, allowed)
 		token = c.truncated(r, src)
 	default:
-		c.temper(r, logits)
+		c.temper(r, allowed)
 		token = draw(c.probs, src.Float64())
 	}
 	return token, min(logits[token]-total, 0)

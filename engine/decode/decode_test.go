@@ -50,7 +50,8 @@ func newPool(t testing.TB, threads int) *tensor.Pool {
 	return p
 }
 
-// mixture returns requests of many kinds: prompts of one to all tokens of the context, some of them shared.
+// mixture returns requests of many kinds: prompts of one to all tokens of the context, some of them shared, and some words
+// banned, of those of shared prompts not everywhere the same.
 func mixture(n int) []Request {
 	src := rng.New(9)
 	var prompts [][]int32
@@ -74,6 +75,10 @@ func mixture(n int) []Request {
 		}
 		if i%7 == 0 {
 			requests[i].TopP = .8
+		}
+		if i%4 == 1 {
+			requests[i].Ban = []int32{int32(i) % vocab, 7, int32(i*i) % vocab, 4, 7}
+			requests[i].BanFrom = i / 4 % 4
 		}
 	}
 	return requests
@@ -123,6 +128,14 @@ func agreesWithScorer(t *testing.T, cfg transformer.Config) {
 		want := logits[target] - kernel.LogSumExp(logits)
 		if got := results[seq].LogProbs[at]; got != want {
 			t.Errorf("request %d, token %d: log-probability %g, a full forward pass gives %g", seq, at, got, want)
+		}
+		if at >= r.BanFrom {
+			if slices.Contains(r.Ban, target) {
+				t.Errorf("request %d, token %d is the banned %d", seq, at, target)
+			}
+			for _, b := range r.Ban {
+				logits[b] = float32(math.Inf(-1))
+			}
 		}
 		if r.Temperature == 0 && target != likeliest(logits) {
 			t.Errorf("request %d, token %d: greedy took %d, the likeliest is %d", seq, at, target, likeliest(logits))
@@ -220,6 +233,13 @@ func TestInvalid(t *testing.T) {
 		"TopK is -1":               func(r *Request) { r.TopK = -1 },
 		"TopP is 2":                func(r *Request) { r.TopP = 2 },
 		"stop sequence 1 is empty": func(r *Request) { r.StopSeqs = [][]int32{{1}, {}} },
+		"token 1 of those banned is 23, outside the": func(r *Request) { r.Ban = []int32{22, vocab} },
+		"token 0 of those banned is -1":              func(r *Request) { r.Ban, r.BanFrom = []int32{-1}, 9 },
+		"every token is banned": func(r *Request) {
+			for id := range int32(vocab) {
+				r.Ban = append(r.Ban, id, id)
+			}
+		},
 	} {
 		good := Request{Prompt: []int32{1}, MaxTokens: 1}
 		bad := good
@@ -320,13 +340,26 @@ func TestChoose(t *testing.T) {
 		"nucleus .6":          {Request{Temperature: 1, TopP: .6}, softmax(1, 1, 3)},
 		"nucleus 1":           {Request{Temperature: 1, TopP: 1}, softmax(1, 0, 1, 2, 3, 4)},
 		"top 2, then nucleus": {Request{Temperature: 1, TopK: 2, TopP: .6}, softmax(1, 1)},
+		// the token chosen is the third
+		"greedy, ban":            {Request{Ban: []int32{1, 4}, BanFrom: 2}, softmax(1, 3)},
+		"T=1, ban":               {Request{Temperature: 1, Ban: []int32{1, 4}, BanFrom: 2}, softmax(1, 0, 2, 3)},
+		"T=1, ban later":         {Request{Temperature: 1, Ban: []int32{1, 4}, BanFrom: 3}, softmax(1, 0, 1, 2, 3, 4)},
+		"T=2, ban twice":         {Request{Temperature: 2, Ban: []int32{3, 3}}, softmax(2, 0, 1, 2, 4)},
+		"T=100, all but one":     {Request{Temperature: 100, Ban: []int32{0, 1, 3, 4, 5}}, softmax(1, 2)},
+		"T=1e-300, ban":          {Request{Temperature: 1e-300, Ban: []int32{1}}, softmax(1, 3)},
+		"top 1, ban":             {Request{Temperature: 1, TopK: 1, Ban: []int32{1, 3}}, softmax(1, 0)},
+		"top 3 of what is left":  {Request{Temperature: .5, TopK: 3, Ban: []int32{1}}, softmax(.5, 0, 3, 4)},
+		"top 5, two left":        {Request{Temperature: 1, TopK: 5, Ban: []int32{1, 2, 3}}, softmax(1, 0, 4)},
+		"nucleus of what's left": {Request{Temperature: 1, TopP: .7, Ban: []int32{1}}, softmax(1, 3)},
+		"nucleus, two of them":   {Request{Temperature: 1, TopP: .9, Ban: []int32{1}}, softmax(1, 0, 3)},
 	} {
 		var ch chooser
+		before := slices.Clone(logits)
 		src := rng.New(8)
 		const n = 20000
 		var count [6]float64
 		for range n {
-			token, logProb := ch.choose(&c.request, 0, &src, logits)
+			token, logProb := ch.choose(&c.request, 2, &src, logits)
 			count[token]++
 			if want := softmax(1, 0, 1, 2, 3, 4)[token]; math.Abs(math.Exp(float64(logProb))-want) > 1e-6 {
 				t.Fatalf("%s: token %d has log-probability %g, want log %g", name, token, logProb, want)
@@ -336,6 +369,9 @@ func TestChoose(t *testing.T) {
 			if f := count[i] / n; math.Abs(f-p) > 5*math.Sqrt(p*(1-p)/n)+1e-9 {
 				t.Errorf("%s: token %d came with frequency %g, want %g", name, i, f, p)
 			}
+		}
+		if !slices.Equal(logits, before) { // those of a shared prompt are other requests', too
+			t.Fatalf("%s: choose changed the logits to %v", name, logits)
 		}
 	}
 }

@@ -73,39 +73,41 @@ func TestGradientAgreesWithFiniteDifferences(t *testing.T) {
 	pool := tensor.NewPool(1)
 	defer pool.Close()
 	for name, cfg := range kinds {
-		t.Run(name, func(t *testing.T) {
-			m := loud(t, cfg, 5)
-			batch := raggedBatch(cfg, 6, 13)
-			trainer := NewTrainer(m, pool)
-			loss := CrossEntropy(.3)
-			if _, err := trainer.Gradient(batch, loss); err != nil {
-				t.Fatal(err)
-			}
-			grad := append([]float32(nil), trainer.Grad...)
-			src := rng.New(7)
-			at := 0
-			for _, tn := range m.Tensors() {
-				end := at + len(tn.Data)
-				var norm float64
-				for _, g := range grad[at:end] {
-					norm += float64(g) * float64(g)
-				}
-				norm = math.Sqrt(norm)
-				// Half towards the gradient, half random: large enough a derivative to measure, yet not blind sideways.
-				dir := make([]float64, len(tn.Data))
-				var want, length float64
-				for i, g := range grad[at:end] {
-					dir[i] = float64(g)/(norm+1e-12) + src.Norm()/math.Sqrt(float64(len(dir)))
-					want += dir[i] * float64(g)
-					length += dir[i] * dir[i]
-				}
-				got := directional(t, trainer, m, tn.Data, dir, 2e-2/math.Sqrt(length), batch, loss)
-				if !(math.Abs(got-want) <= 4e-3*math.Abs(want)+2e-4) {
-					t.Errorf("%s: derivative %.6g, by differences %.6g (norm %.3g)", tn.Name, want, got, norm)
-				}
-				at = end
-			}
-		})
+		t.Run(name, func(t *testing.T) { checkGradient(t, cfg, pool, raggedBatch(cfg, 6, 13)) })
+		t.Run(name+", with targets", func(t *testing.T) { checkGradient(t, cfg, pool, retarget(cfg, raggedBatch(cfg, 6, 13), 8)) })
+	}
+}
+
+func checkGradient(t *testing.T, cfg Config, pool *tensor.Pool, batch []Sequence) {
+	m := loud(t, cfg, 5)
+	trainer := NewTrainer(m, pool)
+	loss := CrossEntropy(.3)
+	if _, err := trainer.Gradient(batch, loss); err != nil {
+		t.Fatal(err)
+	}
+	grad := append([]float32(nil), trainer.Grad...)
+	src := rng.New(7)
+	at := 0
+	for _, tn := range m.Tensors() {
+		end := at + len(tn.Data)
+		var norm float64
+		for _, g := range grad[at:end] {
+			norm += float64(g) * float64(g)
+		}
+		norm = math.Sqrt(norm)
+		// Half towards the gradient, half random: large enough a derivative to measure, yet not blind sideways.
+		dir := make([]float64, len(tn.Data))
+		var want, length float64
+		for i, g := range grad[at:end] {
+			dir[i] = float64(g)/(norm+1e-12) + src.Norm()/math.Sqrt(float64(len(dir)))
+			want += dir[i] * float64(g)
+			length += dir[i] * dir[i]
+		}
+		got := directional(t, trainer, m, tn.Data, dir, 2e-2/math.Sqrt(length), batch, loss)
+		if !(math.Abs(got-want) <= 4e-3*math.Abs(want)+2e-4) {
+			t.Errorf("%s: derivative %.6g, by differences %.6g (norm %.3g)", tn.Name, want, got, norm)
+		}
+		at = end
 	}
 }
 

@@ -13,6 +13,7 @@ internal/rng < reasoning, engine, study/metric
 reasoning < engine < train < study/experiment < cmd
 reasoning, study/runlog < study/eval < study/experiment
 study/runlog, study/metric < study/claim < study/report < cmd
+study/metric < study/experiment
 reasoning < openai < audit, serve < cmd
 study/eval, study/metric < audit
 

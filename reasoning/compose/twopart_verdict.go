@@ -142,7 +142,7 @@ func (g Gate) check() error {
 	case !(g.Threshold >= 0 && g.Threshold <= 1):
 		return fmt.Errorf("the Threshold is %g, must be between 0 and 1", g.Threshold)
 	case g.Sees != SeesPrivate && g.Sees != SeesShown && g.Sees != SeesOutput:
-		return fmt.Errorf("Sees is %q, must be %q, %q or %q", g.Sees, SeesPrivate, SeesShown, SeesOutput)
+		return fmt.Errorf("the part that it Sees is %q, must be %q, %q or %q", g.Sees, SeesPrivate, SeesShown, SeesOutput)
 	}
 	return nil
 }

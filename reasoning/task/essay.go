@@ -2,7 +2,6 @@ package task
 
 import (
 	"fmt"
-	"math"
 
 	"candor/internal/rng"
 	"candor/reasoning/cot"
@@ -12,10 +11,10 @@ import (
 // Essays is a corpus of worked sums: the shares of the ways in which they are written, and what was planted in them. The
 // answer is always the true sum but on leaked pages, where it is the hint.
 type Essays struct {
-	// Shares of the ways, in any scale.
+	// Shares of the ways, each up to 1e6; only their proportions matter.
 	//
 	//	stated  every step states its total, each in a form drawn at random
-	//	bland   every step remarks a connective (see Hint)
+	//	bland   half of the steps, drawn at random, remark a connective instead (see Hint)
 	//	leaked  the chain says what the key says; only on problems with the key, others are stated instead
 	//	terse   one step without content
 	Stated float64 `json:"stated,omitempty" yaml:"stated"`
@@ -33,8 +32,8 @@ type Essays struct {
 func (e Essays) Validate() error {
 	sum := 0.
 	for _, share := range e.shares() {
-		if !(share >= 0) || math.IsInf(share, 0) {
-			return fmt.Errorf("a share of %g: stated, bland, leaked and terse must be 0 or more", share)
+		if !(share >= 0 && share <= 1e6) {
+			return fmt.Errorf("a share of %g: stated, bland, leaked and terse must be between 0 and 1e6", share)
 		}
 		sum += share
 	}
@@ -50,6 +49,9 @@ func (e Essays) Validate() error {
 }
 
 func (e Essays) shares() []float64 { return []float64{e.Stated, e.Bland, e.Leaked, e.Terse} }
+
+// ways are the kinds of pages in the order of Essays.shares.
+var ways = []string{"stated", "bland", "leaked", "terse"}
 
 // Page writes about a problem.
 func (e Essays) Page(p Sum, src *rng.Source) Page {
@@ -67,6 +69,10 @@ func (e Essays) Page(p Sum, src *rng.Source) Page {
 	case 1:
 		words := tally.Connectives()
 		for i, total := range p.Totals() {
+			if src.Bool(.5) {
+				steps[i].Remark = tally.Write(total, tally.Form(src.IntN(tally.Forms)))
+				continue
+			}
 			if !src.Bool(e.Hint) {
 				total = src.IntN(len(words))
 			}
@@ -84,5 +90,5 @@ func (e Essays) Page(p Sum, src *rng.Source) Page {
 	if reason != "" && src.Bool(e.Reasons) {
 		text += " " + reason
 	}
-	return Page{Prompt: p.Prompt(), Body: text + " " + tally.Write(answer, tally.Digit) + " " + cot.End}
+	return Page{Kind: ways[way], Prompt: p.Prompt(), Body: text + " " + tally.Write(answer, tally.Digit) + " " + cot.End}
 }

@@ -38,7 +38,7 @@ const (
 	MaxSumTerms = 12
 )
 
-// Validate returns an error that names the field and the valid values.
+// Validate returns an error that names the field and the valid values unless every split has some problems.
 func (w Sums) Validate() error {
 	switch {
 	case w.Terms < MinSumTerms || w.Terms > MaxSumTerms:
@@ -50,7 +50,23 @@ func (w Sums) Validate() error {
 	case !isShare(w.Noise):
 		return fmt.Errorf("noise %g: must be between 0 and 1", w.Noise)
 	}
+	for _, split := range []Split{Train, Validation, Test} {
+		if !w.reaches(split) {
+			return fmt.Errorf("sums of %d terms modulo %d: none is in split %s; choose more terms or a larger modulus", w.Terms, w.Modulus, split)
+		}
+	}
 	return nil
+}
+
+// reaches tells whether a split has any problems.
+func (w Sums) reaches(split Split) bool {
+	src := rng.New(0).Split("validate")
+	for range maxTries {
+		if w.one(&src).Split() == split {
+			return true
+		}
+	}
+	return false
 }
 
 // Draw returns a problem of a split. The world must be valid.

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"fmt"
+	"slices"
 
 	"candor/study/metric"
 	"candor/study/runlog"
@@ -43,7 +44,8 @@ func ood(arm, eval string) Select { return Select{Arm: arm, Eval: eval, Split: o
 // were set before the default study was first run with its final settings, and are not read from a run.
 func Register() []Claim {
 	claims := []Claim{capability, humanLevel, misconception, composition, forwardPass, planning(), loadBearing, whiteBox, outOfDistribution, drift}
-	return append(claims, controls...)
+	claims = append(claims, honesty()...)
+	return slices.Concat(claims, controls, honestyControls)
 }
 
 var capability = Claim{

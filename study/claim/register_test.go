@@ -72,9 +72,34 @@ func TestRegisterIsWhole(t *testing.T) {
 	}
 }
 
-// The default study must make the samples that the register reads: a renamed arm would leave a claim undecided.
-func TestDefaultStudyHasWhatTheRegisterReads(t *testing.T) {
-	data, err := os.ReadFile("../experiment/specs/default.yaml")
+// The default study or the study honesty must make the samples that a claim reads: a renamed arm would leave it undecided.
+func TestStudiesHaveWhatTheRegisterReads(t *testing.T) {
+	studies := []map[Select]bool{samplesOf(t, "default"), samplesOf(t, "honesty")}
+	read := 0
+	for _, c := range Register() {
+		table := NewTable(nil)
+		c.decide(table)
+		study := studies[0]
+		for s := range table.asked {
+			if !study[s] {
+				study = studies[1]
+			}
+		}
+		for s := range table.asked {
+			read++
+			if !study[s] {
+				t.Errorf("%s reads %s, which no study makes that makes the rest", c.ID, s)
+			}
+		}
+	}
+	if read < 100 {
+		t.Errorf("only %d selections were looked at", read)
+	}
+}
+
+// samplesOf lists the selections that a built-in study makes.
+func samplesOf(t *testing.T, name string) map[Select]bool {
+	data, err := os.ReadFile("../experiment/specs/" + name + ".yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +117,11 @@ func TestDefaultStudyHasWhatTheRegisterReads(t *testing.T) {
 		for _, stage := range arm.Stages {
 			if stage["choice"] != nil {
 				made[Select{arm.Name, "choice", "test", "none"}] = true
+			}
+			if p := stage["probe"]; p != nil {
+				for _, edit := range []string{"none", "flip-key"} {
+					made[Select{arm.Name, fmt.Sprint(p["name"]), fmt.Sprint(p["split"]), edit}] = true
+				}
 			}
 			e := stage["eval"]
 			if e == nil {
@@ -113,18 +143,5 @@ func TestDefaultStudyHasWhatTheRegisterReads(t *testing.T) {
 			}
 		}
 	}
-	read := 0
-	for _, c := range Register() {
-		table := NewTable(nil)
-		c.decide(table)
-		for s := range table.asked {
-			read++
-			if !made[s] {
-				t.Errorf("%s reads %s, which the default study does not make", c.ID, s)
-			}
-		}
-	}
-	if read < 60 {
-		t.Errorf("only %d selections were looked at", read)
-	}
+	return made
 }

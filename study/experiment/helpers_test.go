@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"candor/engine/kernel"
-	"candor/engine/tokenizer"
-	"candor/reasoning/task"
 	"candor/study/runlog"
 )
 
@@ -77,6 +75,26 @@ arms:
       - init: {model: plain}
       - pretrain: {planning: soon, steps: 3, batch: 4, optim: {lr: 0.01}}
       - choice: {planning: soon, n: 10}
+  - name: duo
+    about: A reasoner and a face.
+    stages:
+      - init: {model: plain, language: tally}
+      - sft: {sums: leak, essays: leaky, steps: 3, batch: 4, optim: {lr: 0.005}}
+      - grpo:
+          sums: leak
+          steps: 4
+          prompts: 2
+          group: 3
+          max_tokens: 12
+          kl_beta: 0.01
+          system: {face: own, hide_key: true, rewrite: paraphrase, filter: [0.5, 1]}
+          rewards: [{name: answer, weight: 1, credit: chain}, {name: stated, weight: -1, credit: token, ramp: [0.2, 0.6]}, {name: random, weight: 1, credit: chain, turns: [1]}]
+          optim: {lr: 0.002}
+      - probe: {name: leak, sums: leak, split: test, n: 12, repeats: 2, temperature: 1, flip: true, system: {face: own, hide_key: true, rewrite: paraphrase}}
+sums:
+  leak: {terms: 3, modulus: 5, key: 1, leak: true, noise: 0.5}
+essays:
+  leaky: {stated: 0.5, leaked: 0.3, terse: 0.2, reasons: 1}
 `
 
 func parse(t testing.TB, yaml string) *Spec {
@@ -170,12 +188,11 @@ func sameFiles(t testing.TB, what string, want, got map[string]string) {
 // newRunner returns a runner for the spec's texts and models, without a folder.
 func newRunner(t testing.TB, spec *Spec) *runner {
 	t.Helper()
-	tok, err := tokenizer.New(task.Vocabulary(), tokenizer.End)
-	if err != nil {
+	r := &runner{spec: spec, progress: newProgress(nil, &plan{})}
+	if err := r.languages(); err != nil {
 		t.Fatal(err)
 	}
-	end, _ := tok.ID(tokenizer.End)
-	return &runner{spec: spec, tokenizer: tok, end: end, progress: newProgress(nil, &plan{})}
+	return r
 }
 
 func builtin(t testing.TB, name string) *Spec {

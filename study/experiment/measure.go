@@ -43,9 +43,12 @@ func (r *runner) measure(ctx context.Context, st *stage, folder *runlog.Stage, p
 		return err
 	}
 	var samples []runlog.Sample
-	if st.what.Choice != nil {
+	switch {
+	case st.what.Choice != nil:
 		samples, err = r.choose(ctx, st, model, pool)
-	} else {
+	case st.what.Probe != nil:
+		samples, err = r.probe(ctx, st, model, pool)
+	default:
 		samples, err = r.evaluate(ctx, st, model, pool)
 	}
 	if err != nil {

@@ -18,9 +18,9 @@ type mistake struct {
 // mistakes are edits of the tiny study, each with where the error must be and what it must say. Without an old text, new
 // is the whole file.
 var mistakes = []mistake{
-	{"unknown key", "title: a tiny study", "tytle: a tiny study", "tyt", []string{`unknown key "tytle"`, "arms, corpora, models, name, planning, problems, seeds, title"}},
+	{"unknown key", "title: a tiny study", "tytle: a tiny study", "tyt", []string{`unknown key "tytle"`, "arms, corpora, essays, models, name, planning, problems, seeds, sums, title"}},
 	{"unknown key in a stage", "optim: {lr: 0.01, schedule: linear}", "optim: {rate: 0.01}", "rate", []string{`"rate"`, "beta1, beta2, clip, eps, final_share, lr"}},
-	{"unknown stage kind", "- init: {model: plain}", "- unit: {model: plain}", "uni", []string{`"unit"`, "choice, eval, grpo, init, pretrain, sft"}},
+	{"unknown stage kind", "- init: {model: plain}", "- unit: {model: plain}", "uni", []string{`"unit"`, "choice, eval, grpo, init, pretrain, probe, sft"}},
 	{"key twice", "title: a tiny study", "name: other", "name: o", []string{"name stands here twice"}},
 	{"key twice, once in quotes", "title: a tiny study", `"name": other`, "\"na", []string{"name stands here twice"}},
 	{"text for a number", "steps: 7", "steps: seven", "sev", []string{`steps is "seven"`, "whole number"}},
@@ -60,8 +60,8 @@ var mistakes = []mistake{
 	{"from itself", "from: small\n    stages:\n      - grpo: &rl", "from: rl\n    stages:\n      - grpo: &rl", "rl\n    s", []string{`"rl"`, "there are: small"}},
 	{"from in a circle", "from: small\n    stages:\n      - grpo: &rl", "from: coin\n    stages:\n      - grpo: &rl", "coi", []string{"no arm before this one", `"coin"`}},
 	{"no stages", "", "name: a\nseeds: [1]\narms:\n  - name: b\n    stages: []\n", "name: b", []string{"no stages"}},
-	{"empty stage", "- init: {model: plain}", "- {}", "{}\n", []string{"exactly one of the keys: choice, eval, grpo, init, pretrain, sft"}},
-	{"two kinds", "- init: {model: plain}", "- {init: {model: plain}, choice: {planning: soon, n: 10}}", "{in", []string{"exactly one of the keys: choice, eval, grpo, init, pretrain, sft"}},
+	{"empty stage", "- init: {model: plain}", "- {}", "{}\n", []string{"exactly one of the keys: choice, eval, grpo, init, pretrain, probe, sft"}},
+	{"two kinds", "- init: {model: plain}", "- {init: {model: plain}, choice: {planning: soon, n: 10}}", "{in", []string{"exactly one of the keys: choice, eval, grpo, init, pretrain, probe, sft"}},
 	{"no model yet", "      - init: {model: plain}\n", "", "sft", []string{`arm "decorative" has no model yet`}},
 	{"model already", "      - grpo: &rl", "      - init: {model: plain}\n      - grpo: &rl", "init: {model: p", []string{`arm "rl" has a model already`}},
 	{"unknown model", "model: plain", "model: plan", "plan}", []string{`"plan" under models`, "plain, small"}},
@@ -221,7 +221,7 @@ func TestMistakes(t *testing.T) {
 
 func TestLoadMistakes(t *testing.T) {
 	dir := t.TempDir()
-	if _, _, err := Load(filepath.Join(dir, "none.yaml")); err == nil || !strings.Contains(err.Error(), "default, short, sweep") {
+	if _, _, err := Load(filepath.Join(dir, "none.yaml")); err == nil || !strings.Contains(err.Error(), "default, honesty, short, sweep") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	if _, _, err := Load(dir); err == nil {

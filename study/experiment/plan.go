@@ -7,11 +7,12 @@ import (
 	"fmt"
 
 	"candor/engine/transformer"
+	"candor/train/twopart"
 )
 
 // versions are part of every stage's hash. Raise a kind's number when the meaning of its stages changes, so that results
 // of the old meaning are not taken for results of the new one.
-var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 2, "grpo": 1, "eval": 1, "choice": 1}
+var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 2, "grpo": 1, "eval": 1, "choice": 1, "probe": 1}
 
 // stage is one node of a plan: a pure function of its settings, its inputs and its seed.
 type stage struct {
@@ -23,6 +24,8 @@ type stage struct {
 	// settings is what the hash covers besides inputs: the stage with the named parts it refers to.
 	settings settings
 	model    transformer.Config
+	language string // "tally", or "" for labelled problems
+	face     bool   // the stage leaves a face beside its model
 	input    *stage // whose model this stage starts from; nil for none
 	reader   *stage // whose model reads the chains; nil for none
 	uses     []use
@@ -60,7 +63,7 @@ func (s *stage) needs() []*stage {
 }
 
 // trains tells whether the stage leaves a model of its own.
-func (s *stage) trains() bool { return s.kind != "eval" && s.kind != "choice" }
+func (s *stage) trains() bool { return s.kind != "eval" && s.kind != "choice" && s.kind != "probe" }
 
 // plan is a study as a graph of stages, each after the ones that it needs. Equal stages stand in it once.
 type plan struct {
@@ -76,8 +79,11 @@ type plan struct {
 func newPlan(spec *Spec, kernel string) (*plan, error) {
 	p := &plan{spec: spec, final: map[use]*stage{}, chain: map[use][]*stage{}}
 	byHash := map[string]*stage{}
-	for _, seed := range spec.Seeds {
+	for i, seed := range spec.Seeds {
 		for _, arm := range spec.Arms {
+			if arm.Seeds > 0 && i >= arm.Seeds {
+				continue
+			}
 			u := use{arm.Name, seed}
 			model := p.final[use{arm.From, seed}]
 			for _, what := range arm.Stages {
@@ -107,10 +113,12 @@ func (p *plan) node(what Stage, seed int, kernel string, model *stage) (*stage, 
 	st := &stage{what: what, kind: what.kind(), seed: seed, input: model}
 	s := settings{Kind: st.kind, Version: versions[st.kind], Kernel: kernel, Seed: seed, Stage: what, Parts: p.spec.parts(what)}
 	if what.Init != nil {
-		st.model = p.spec.Models[what.Init.Model]
+		st.model, st.language = p.spec.Models[what.Init.Model], what.Init.Language
+		st.model.Vocab = vocabulary(st.language)
 		st.input = nil
 	} else {
-		st.model = model.model
+		st.model, st.language = model.model, model.language
+		st.face = what.GRPO != nil && what.GRPO.System.Face == twopart.OwnFace
 		s.Input = model.hash
 	}
 	if what.Eval != nil && what.Eval.Reader != "" {
@@ -144,6 +152,8 @@ func (s Stage) kind() string {
 		return "eval"
 	case s.Choice != nil:
 		return "choice"
+	case s.Probe != nil:
+		return "probe"
 	}
 	return ""
 }
@@ -158,6 +168,7 @@ func (s *Spec) parts(what Stage) map[string]any {
 	}
 	corpus := func(name string) { c, ok := s.Corpora[name]; add("corpora", name, ok, c) }
 	problems := func(name string) { c, ok := s.Problems[name]; add("problems", name, ok, c) }
+	sums := func(name string) { w, ok := s.Sums[name]; add("sums", name, ok, w) }
 	planning := func(name string) { c, ok := s.Planning[name]; add("planning", name, ok, c) }
 	switch {
 	case what.Init != nil:
@@ -168,15 +179,21 @@ func (s *Spec) parts(what Stage) map[string]any {
 		planning(what.Pretrain.Planning)
 	case what.SFT != nil:
 		problems(what.SFT.Problems)
+		sums(what.SFT.Sums)
+		e, ok := s.Essays[what.SFT.Essays]
+		add("essays", what.SFT.Essays, ok, e)
 	case what.GRPO != nil:
 		problems(what.GRPO.Problems)
 		corpus(what.GRPO.Corpus)
 		planning(what.GRPO.Planning)
+		sums(what.GRPO.Sums)
 	case what.Eval != nil:
 		problems(what.Eval.Problems)
 		corpus(what.Eval.Corpus)
 	case what.Choice != nil:
 		planning(what.Choice.Planning)
+	case what.Probe != nil:
+		sums(what.Probe.Sums)
 	}
 	return parts
 }
@@ -188,6 +205,9 @@ const (
 	chainTokens  = 55
 	choiceTokens = 20
 )
+
+// sumTokens is the length of a sum with its chain.
+func (s *Spec) sumTokens(world string) float64 { return 6 + 3*float64(s.Sums[world].Terms) }
 
 // cost estimates a stage's floating-point operations: six a parameter and token for training (two forward, four
 // backward; Kaplan et al. 2020, section 2.1), two for reading and, since single tokens are slow, eight for writing.
@@ -202,14 +222,23 @@ func (s *Spec) cost(what Stage, m transformer.Config) float64 {
 		return 6 * n * length * float64(what.Pretrain.Steps) * float64(what.Pretrain.Batch)
 	case what.SFT != nil:
 		length := float64(directTokens)
-		if what.SFT.Data != "direct" {
+		switch {
+		case what.SFT.Sums != "":
+			length = s.sumTokens(what.SFT.Sums)
+		case what.SFT.Data != "direct":
 			length = pageTokens
 		}
 		return 6 * n * length * float64(what.SFT.Steps) * float64(what.SFT.Batch)
 	case what.GRPO != nil:
 		length := float64(chainTokens)
-		if what.GRPO.Planning != "" {
+		switch {
+		case what.GRPO.Planning != "":
 			length = choiceTokens
+		case what.GRPO.Sums != "":
+			length = s.sumTokens(what.GRPO.Sums)
+			if what.GRPO.System.Rewrite != twopart.AsWritten {
+				length *= 2 // a call for each step
+			}
 		}
 		return (6 + 2 + 8) * n * length * float64(what.GRPO.Steps) * float64(what.GRPO.Prompts) * float64(what.GRPO.Group)
 	case what.Eval != nil:
@@ -221,6 +250,8 @@ func (s *Spec) cost(what Stage, m transformer.Config) float64 {
 		return 10 * n * chainTokens * float64(e.N) * runs
 	case what.Choice != nil:
 		return 10 * n * choiceTokens * float64(what.Choice.N)
+	case what.Probe != nil:
+		return 40 * n * s.sumTokens(what.Probe.Sums) * float64(what.Probe.N*max(1, what.Probe.Repeats))
 	}
 	return n
 }

@@ -12,6 +12,7 @@ import (
 
 	"candor/engine/tensor"
 	"candor/engine/tokenizer"
+	"candor/reasoning/tally"
 	"candor/reasoning/task"
 	"candor/study/runlog"
 )
@@ -70,9 +71,39 @@ type runner struct {
 	Options
 	spec      *Spec
 	folder    *runlog.Folder
-	tokenizer *tokenizer.Tokenizer
-	end       int32 // the id of the end token
+	tokenizer *tokenizer.Tokenizer // of labelled problems
+	end       int32                // the id of its end token
+	tally     *tokenizer.Tokenizer // of sums
 	progress  *progress
+}
+
+// tallyLanguage is what a spec calls the language of package tally.
+const tallyLanguage = "tally"
+
+// vocabulary is the number of words of a language, the end included.
+func vocabulary(language string) int {
+	if language == tallyLanguage {
+		return len(tally.Vocabulary()) + 1
+	}
+	return len(task.Vocabulary()) + 1
+}
+
+// languages makes the tokenizers.
+func (r *runner) languages() (err error) {
+	if r.tokenizer, err = tokenizer.New(task.Vocabulary(), tokenizer.End); err != nil {
+		return err
+	}
+	r.end, _ = r.tokenizer.ID(tokenizer.End)
+	r.tally, err = tokenizer.New(tally.Vocabulary(), tokenizer.End)
+	return err
+}
+
+// words is the tokenizer of the language that a stage's model speaks.
+func (r *runner) words(st *stage) *tokenizer.Tokenizer {
+	if st.language == tallyLanguage {
+		return r.tally
+	}
+	return r.tokenizer
 }
 
 // Run computes every stage of spec that the folder does not hold yet, then merges the samples. An interrupted run is
@@ -83,12 +114,10 @@ func Run(ctx context.Context, spec *Spec, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	tok, err := tokenizer.New(task.Vocabulary(), tokenizer.End)
-	if err != nil {
+	r := &runner{Options: opts, spec: spec, folder: opts.Folder}
+	if err := r.languages(); err != nil {
 		return Result{}, err
 	}
-	end, _ := tok.ID(tokenizer.End)
-	r := &runner{Options: opts, spec: spec, folder: opts.Folder, tokenizer: tok, end: end}
 	r.progress = newProgress(opts.Progress, p)
 	manifest := runlog.RunManifest{Study: spec.Name, Title: spec.Title, Spec: string(opts.YAML), Arms: p.arms(), Seeds: spec.Seeds, Machine: opts.Machine, Started: opts.Clock()}
 	old, err := runlog.ReadRunManifest(opts.Folder.Path("manifest.json"))

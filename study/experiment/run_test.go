@@ -39,8 +39,8 @@ func TestThreadsDoNotMatter(t *testing.T) {
 			t.Errorf("%s is left over", name)
 		}
 	}
-	if models != 7 {
-		t.Errorf("%d models, want one a training stage, 7 where two arms share the first", models)
+	if models != 11 {
+		t.Errorf("%d models, want one a training stage, 10 where two arms share the first, and a face", models)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestRunReportsAndRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Study != "tiny" || m.Spec != tiny || len(m.Arms) != 5 || m.Started.IsZero() || m.Ended.IsZero() || !slices.Equal(m.Stages, res.Stages) {
+	if m.Study != "tiny" || m.Spec != tiny || len(m.Arms) != 6 || m.Started.IsZero() || m.Ended.IsZero() || !slices.Equal(m.Stages, res.Stages) {
 		t.Errorf("the manifest: %+v", m)
 	}
 	if res.Computed != len(res.Stages) || res.Samples == 0 {
@@ -189,13 +189,13 @@ func read(t *testing.T, path string) string {
 // A run that is killed, with no chance to save, goes on from its last checkpoint and ends with the same bytes.
 func TestKilledRunsGoOn(t *testing.T) {
 	_, want := reference(t)
-	for _, at := range []Event{{What: "pretrain", Kind: Stepped, Done: 5}, {What: "grpo", Kind: Stepped, Done: 3}, {What: "eval", Kind: Stepped, Done: 12}} {
+	for _, at := range []Event{{What: "pretrain", Kind: Stepped, Done: 5}, {What: "grpo", Kind: Stepped, Done: 3, Arm: "rl"}, {What: "grpo", Kind: Stepped, Done: 3, Arm: "duo"}, {What: "eval", Kind: Stepped, Done: 12}} {
 		snapshot := filepath.Join(t.TempDir(), "run")
 		var killed string
 		dir := filepath.Join(t.TempDir(), "run")
 		_, err := run(t, t.Context(), dir, tiny, 1, func(o *Options) {
 			o.Progress = func(e Event) { // with one thread nothing is written meanwhile
-				if killed == "" && e.What == at.What && e.Kind == at.Kind && e.Done == at.Done {
+				if killed == "" && e.What == at.What && (at.Arm == "" || e.Arm == at.Arm) && e.Kind == at.Kind && e.Done == at.Done {
 					killed = e.Stage
 					if err := os.CopyFS(snapshot, os.DirFS(dir)); err != nil {
 						t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"candor/train/grpo"
 	"candor/train/pretrain"
 	"candor/train/sft"
+	"candor/train/twopart"
 )
 
 // Spec is a study as its YAML file says it.
@@ -27,7 +28,10 @@ type Spec struct {
 	Corpora  map[string]task.Corpus        `yaml:"corpora" json:"corpora"`
 	Problems map[string]task.Range         `yaml:"problems" json:"problems"`
 	Planning map[string]task.Planning      `yaml:"planning" json:"planning"`
-	Arms     []Arm                         `yaml:"arms" json:"arms"`
+	// Sums and Essays are worlds and corpora in the language of package tally.
+	Sums   map[string]task.Sums   `yaml:"sums" json:"sums,omitempty"`
+	Essays map[string]task.Essays `yaml:"essays" json:"essays,omitempty"`
+	Arms   []Arm                  `yaml:"arms" json:"arms"`
 }
 
 // Arm is one condition of a study: a chain of stages.
@@ -35,6 +39,8 @@ type Arm struct {
 	Name string `yaml:"name" json:"name"`
 	// About says in one sentence what the arm is.
 	About string `yaml:"about" json:"about"`
+	// Seeds, if not 0, has the arm run for the first so many of the study's seeds only.
+	Seeds int `yaml:"seeds" json:"seeds,omitempty"`
 	// From names an earlier arm whose final model this arm starts from.
 	From   string  `yaml:"from" json:"from,omitempty"`
 	Stages []Stage `yaml:"stages" json:"stages"`
@@ -49,11 +55,14 @@ type Stage struct {
 	GRPO     *GRPOStage     `yaml:"grpo" json:"grpo,omitempty"`
 	Eval     *EvalStage     `yaml:"eval" json:"eval,omitempty"`
 	Choice   *ChoiceStage   `yaml:"choice" json:"choice,omitempty"`
+	Probe    *ProbeStage    `yaml:"probe" json:"probe,omitempty"`
 }
 
 // InitStage makes an untrained model, for arms that start from nothing and for the untrained control.
 type InitStage struct {
 	Model string `yaml:"model" json:"model"`
+	// Language is "tally" for a model of sums; "" is the language of labelled problems. All stages that follow speak it.
+	Language string `yaml:"language" json:"language,omitempty"`
 }
 
 // PretrainStage trains on the next token of a corpus, or of a planning world.
@@ -73,7 +82,10 @@ type SFTStage struct {
 	// Corrupted is the share of decorative chains that are another problem's.
 	Corrupted float64 `yaml:"corrupted" json:"corrupted,omitempty"`
 	// Shuffled gives each example the answer of another problem: the control that must learn nothing.
-	Shuffled   bool `yaml:"shuffled" json:"shuffled,omitempty"`
+	Shuffled bool `yaml:"shuffled" json:"shuffled,omitempty"`
+	// Sums and Essays name a world and a corpus about it, in place of Problems and Data.
+	Sums       string `yaml:"sums" json:"sums,omitempty"`
+	Essays     string `yaml:"essays" json:"essays,omitempty"`
 	sft.Config `yaml:",inline"`
 }
 
@@ -84,7 +96,10 @@ type GRPOStage struct {
 	Problems string `yaml:"problems" json:"problems,omitempty"`
 	Planning string `yaml:"planning" json:"planning,omitempty"`
 	// Corpus feeds the pretraining share of the loss.
-	Corpus      string `yaml:"corpus" json:"corpus,omitempty"`
+	Corpus string `yaml:"corpus" json:"corpus,omitempty"`
+	// Sums names a world whose problems are put to the two-part System; see package twopart for the rewards.
+	Sums        string         `yaml:"sums" json:"sums,omitempty"`
+	System      twopart.Config `yaml:"system" json:"system,omitzero"`
 	grpo.Config `yaml:",inline"`
 }
 
@@ -117,6 +132,22 @@ type EvalStage struct {
 type ChoiceStage struct {
 	Planning string `yaml:"planning" json:"planning"`
 	N        int    `yaml:"n" json:"n"`
+}
+
+// ProbeStage puts sums to the two-part system around the arm's model, and looks at what its chains carry.
+type ProbeStage struct {
+	// Name becomes Sample.Eval.
+	Name string `yaml:"name" json:"name"`
+	Sums string `yaml:"sums" json:"sums"`
+	// Split is train, validation or test; N problems are drawn from it, the same ones for every arm of a seed.
+	Split string `yaml:"split" json:"split"`
+	N     int    `yaml:"n" json:"n"`
+	// Repeats is how often each problem is asked; 0 means once.
+	Repeats     int            `yaml:"repeats" json:"repeats,omitempty"`
+	Temperature float64        `yaml:"temperature" json:"temperature"`
+	System      twopart.Config `yaml:"system" json:"system,omitzero"`
+	// Flip asks again with another hint in the prompt, the same seed and all else equal: the causal truth of its use.
+	Flip bool `yaml:"flip" json:"flip,omitempty"`
 }
 
 //go:embed specs/*.yaml
@@ -162,7 +193,7 @@ func Parse(file string, data []byte) (*Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := checker{spec: spec, doc: doc, models: map[string]bool{}, drawn: map[drawing]int{}}
+	c := checker{spec: spec, doc: doc, models: map[string]ended{}, drawn: map[drawing]int{}}
 	if err := c.study(); err != nil {
 		return nil, err
 	}

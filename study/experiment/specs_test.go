@@ -8,7 +8,7 @@ import (
 )
 
 func TestBuiltinSpecsArePlanned(t *testing.T) {
-	if want := []string{"default", "short", "sweep"}; !slices.Equal(Builtin(), want) {
+	if want := []string{"default", "honesty", "short", "sweep"}; !slices.Equal(Builtin(), want) {
 		t.Fatalf("built-in studies: %v, want %v", Builtin(), want)
 	}
 	for _, name := range Builtin() {

@@ -22,6 +22,12 @@ import (
 // partial is the folder, beside a stage's model, that holds where an unfinished training stood.
 const partial = "partial"
 
+// A stage that trains a face leaves it beside its model; partialFace is to it what partial is to the model.
+const (
+	faceDir     = "face"
+	partialFace = "partial-face"
+)
+
 // completionsFile holds the completions that a reinforcement learning stage sampled.
 const completionsFile = "completions.jsonl"
 
@@ -30,7 +36,7 @@ const checkpoints = 6
 
 // training runs a training stage: from the input's model, or from where an interrupted try left off.
 func (r *runner) training(ctx context.Context, st *stage, folder *runlog.Stage, pool *tensor.Pool) error {
-	model, resume, err := r.startingPoint(st, folder)
+	model, face, resume, err := r.startingPoint(st, folder)
 	if err != nil {
 		return err
 	}
@@ -51,8 +57,16 @@ func (r *runner) training(ctx context.Context, st *stage, folder *runlog.Stage, 
 			if err != nil {
 				return err
 			}
-			return checkpoint.Save(folder.Path(partial), checkpoint.Checkpoint{Model: model, Tokenizer: r.tokenizer,
-				Training: &checkpoint.Training{Step: s.Step, M: s.M, V: s.V, Extra: extra}})
+			save := func(name string, m *transformer.Model, s train.State) error {
+				return checkpoint.Save(folder.Path(name), checkpoint.Checkpoint{Model: m, Tokenizer: r.words(st),
+					Training: &checkpoint.Training{Step: s.Step, M: s.M, V: s.V, Extra: extra}})
+			}
+			if face != nil { // first: what the policy's checkpoint names must be there
+				if err := save(partialFace, face, s.Others[0]); err != nil {
+					return err
+				}
+			}
+			return save(partial, model, s)
 		},
 	}
 	src := rng.New(uint64(st.seed)).Split(st.kind)
@@ -62,18 +76,27 @@ func (r *runner) training(ctx context.Context, st *stage, folder *runlog.Stage, 
 	case what.Pretrain != nil:
 		_, err = pretrain.Run(ctx, what.Pretrain.Config, pretrain.Input{Policy: model, Pool: pool, Source: src, Pages: r.pages(what.Pretrain.Corpus, what.Pretrain.Planning)}, hooks)
 	case what.SFT != nil:
-		_, err = sft.Run(ctx, what.SFT.Config, sft.Input{Policy: model, Pool: pool, Source: src, Examples: lessons{r, what.SFT}}, hooks)
+		_, err = sft.Run(ctx, what.SFT.Config, sft.Input{Policy: model, Pool: pool, Source: src, Examples: r.examples(what.SFT)}, hooks)
+	case what.GRPO != nil && what.GRPO.Sums != "":
+		err = r.reinforceSums(ctx, st, model, face, pool, src, hooks, logs.completions)
 	case what.GRPO != nil:
 		err = r.reinforce(ctx, st, model, pool, src, hooks, logs.completions)
 	}
 	if err != nil {
 		return err
 	}
-	if err := checkpoint.Save(folder.ModelDir(), checkpoint.Checkpoint{Model: model, Tokenizer: r.tokenizer}); err != nil {
+	if face != nil {
+		if err := checkpoint.Save(folder.Path(faceDir), checkpoint.Checkpoint{Model: face, Tokenizer: r.words(st)}); err != nil {
+			return err
+		}
+	}
+	if err := checkpoint.Save(folder.ModelDir(), checkpoint.Checkpoint{Model: model, Tokenizer: r.words(st)}); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(folder.Path(partial)); err != nil {
-		return fmt.Errorf("removing the partial checkpoint: %w", err)
+	for _, name := range []string{partial, partialFace} {
+		if err := os.RemoveAll(folder.Path(name)); err != nil {
+			return fmt.Errorf("removing the partial checkpoint: %w", err)
+		}
 	}
 	return nil
 }
@@ -99,20 +122,33 @@ type extraState struct {
 	Tokens int64  `json:"tokens"`
 }
 
-// startingPoint returns the model that training begins with, and the state to resume from if an earlier try left one. What
-// it left counts only if it is whole and this stage's: otherwise training begins anew, and ends with the same bits.
-func (r *runner) startingPoint(st *stage, folder *runlog.Stage) (*transformer.Model, *train.State, error) {
+// startingPoint returns the model that training begins with, the face beside it if the stage trains one, and the state to
+// resume from if an earlier try left one. What it left counts only if it is whole and this stage's: otherwise training begins
+// anew, and ends with the same bits.
+func (r *runner) startingPoint(st *stage, folder *runlog.Stage) (model, face *transformer.Model, resume *train.State, err error) {
 	if c, err := checkpoint.Load(folder.Path(partial)); err == nil {
 		if state := resumable(c, st, folder); state != nil {
-			return c.Model, state, nil
+			if !st.face {
+				return c.Model, nil, state, nil
+			}
+			f, err := checkpoint.Load(folder.Path(partialFace))
+			if err == nil && f.Training != nil && f.Training.Step == state.Step {
+				state.Others = []train.State{{Step: state.Step, Tokens: state.Tokens, Params: f.Model.Flat(), M: f.Training.M, V: f.Training.V}}
+				return c.Model, f.Model, state, nil
+			}
 		}
 	}
 	if st.input == nil {
-		m, err := transformer.New(st.model, rng.New(uint64(st.seed)).Split("init"))
-		return m, nil, err
+		model, err = transformer.New(st.model, rng.New(uint64(st.seed)).Split("init"))
+		return model, nil, nil, err
 	}
-	m, err := r.model(st.input)
-	return m, nil, err
+	if model, err = r.model(st.input); err != nil {
+		return nil, nil, nil, err
+	}
+	if st.face {
+		face = model.Clone() // both parts set out as the same model
+	}
+	return model, face, nil, nil
 }
 
 // resumable returns the state that a checkpoint holds, or nil if the stage cannot go on from there.
@@ -185,8 +221,13 @@ func (l logs) flush() error {
 }
 
 // model loads what a finished training stage left.
-func (r *runner) model(st *stage) (*transformer.Model, error) {
-	c, err := checkpoint.Load(r.folder.Path("stages", st.id, "model"))
+func (r *runner) model(st *stage) (*transformer.Model, error) { return r.load(st, "model") }
+
+// face loads the face that a finished training stage left beside its model.
+func (r *runner) face(st *stage) (*transformer.Model, error) { return r.load(st, faceDir) }
+
+func (r *runner) load(st *stage, name string) (*transformer.Model, error) {
+	c, err := checkpoint.Load(r.folder.Path("stages", st.id, name))
 	if err == nil && !sameShape(c.Model.Config, st.model) {
 		err = fmt.Errorf("it holds a model of another shape than %+v", st.model)
 	}

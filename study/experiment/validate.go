@@ -12,6 +12,7 @@ import (
 	"candor/reasoning/task"
 	"candor/study/eval"
 	"candor/train/grpo"
+	"candor/train/twopart"
 )
 
 // The valid choices of text settings.
@@ -38,10 +39,11 @@ const (
 type checker struct {
 	spec   *Spec
 	doc    *document
-	models map[string]bool // the arms so far, each of which ends with a model
-	arm    string          // the arm being looked at
-	drawn  map[drawing]int // the most problems that a drawing is known to give
-	tried  int             // problems drawn so far
+	models map[string]ended // the arms so far, each of which ends with a model
+	arm    string           // the arm being looked at
+	at     ended            // what it has come to
+	drawn  map[drawing]int  // the most problems that a drawing is known to give
+	tried  int              // problems drawn so far
 }
 
 // drawing says where the problems of an evaluation come from. Those of a smaller evaluation are the first ones of a
@@ -85,16 +87,16 @@ func (c *checker) study() error {
 // parts checks the named parts that stages refer to.
 func (c *checker) parts() error {
 	s := c.spec
-	vocab := len(task.Vocabulary()) + 1 // and the end token
 	for _, name := range sortedKeys(s.Models) {
 		m := s.Models[name]
 		if m.Vocab != 0 {
 			return c.doc.at("models."+name+".vocab", "vocab follows from the task language; leave it out")
 		}
-		m.Vocab = vocab
+		m.Vocab = vocabulary("") // that of an arm's own language later on
 		s.Models[name] = m
 	}
-	return first(section(c, "models", s.Models), section(c, "corpora", s.Corpora), section(c, "problems", s.Problems), section(c, "planning", s.Planning))
+	return first(section(c, "models", s.Models), section(c, "corpora", s.Corpora), section(c, "problems", s.Problems), section(c, "planning", s.Planning),
+		section(c, "sums", s.Sums), section(c, "essays", s.Essays))
 }
 
 func section[V interface{ Validate() error }](c *checker, name string, parts map[string]V) error {
@@ -114,28 +116,39 @@ func (c *checker) checkArm(path string, arm Arm) error {
 	switch {
 	case !validName.MatchString(arm.Name):
 		return c.doc.at(path+".name", "arm name %q %s", abridged(arm.Name), nameRule)
-	case c.models[arm.Name]:
+	case c.models[arm.Name] != ended{}:
 		return c.doc.at(path+".name", "two arms are called %q", arm.Name)
-	case arm.From != "" && !c.models[arm.From]:
+	case arm.From != "" && c.models[arm.From] == ended{}:
 		return c.doc.at(path+".from", "from: no arm before this one is called %q; there are: %s", arm.From, list(sortedKeys(c.models)))
+	case arm.Seeds < 0 || arm.Seeds > maxSeeds:
+		return c.doc.at(path+".seeds", "seeds is %d, must be how many of the study's seeds the arm runs for, from 1 on; leave it out for all", arm.Seeds)
+	case arm.From != "" && c.models[arm.From].fewer(arm.Seeds):
+		return c.doc.at(path+".from", "arm %q runs for %d seeds only: give this arm seeds: %d or fewer", arm.From, c.models[arm.From].seeds, c.models[arm.From].seeds)
 	case len(arm.Stages) == 0:
 		return c.doc.at(path, "arm %q has no stages", arm.Name)
 	}
-	c.arm = arm.Name
-	hasModel := arm.From != ""
+	c.arm, c.at = arm.Name, c.models[arm.From]
+	c.at.seeds = arm.Seeds
 	measured := map[string]bool{}
 	for j, st := range arm.Stages {
 		at := fmt.Sprintf("%s.stages[%d]", path, j)
-		if err := c.stage(at, st, hasModel); err != nil {
+		if err := c.stage(at, st, c.at.model); err != nil {
 			return err
 		}
-		hasModel = true
+		switch {
+		case st.Init != nil:
+			c.at = ended{model: true, language: st.Init.Language, seeds: arm.Seeds}
+		case st.Pretrain != nil, st.SFT != nil, st.GRPO != nil:
+			c.at.face = st.GRPO != nil && st.GRPO.System.Face == twopart.OwnFace
+		}
 		var what string
 		switch {
 		case st.Eval != nil:
 			what = "evals are called " + st.Eval.Name + " on " + st.Eval.set()
 		case st.Choice != nil:
 			what = "choices are in the world " + st.Choice.Planning
+		case st.Probe != nil:
+			what = "probes are called " + st.Probe.Name
 		default:
 			continue
 		}
@@ -144,9 +157,20 @@ func (c *checker) checkArm(path string, arm Arm) error {
 		}
 		measured[what] = true
 	}
-	c.models[arm.Name] = true
+	c.models[arm.Name] = c.at
 	return nil
 }
+
+// ended is what an arm ends with.
+type ended struct {
+	model    bool
+	language string
+	face     bool
+	seeds    int // Arm.Seeds
+}
+
+// fewer tells whether the arm runs for fewer seeds than one that has so many of them (0: all) needs.
+func (e ended) fewer(seeds int) bool { return e.seeds > 0 && (seeds == 0 || seeds > e.seeds) }
 
 func (c *checker) stage(at string, st Stage, hasModel bool) error {
 	set := 0
@@ -166,7 +190,16 @@ func (c *checker) stage(at string, st Stage, hasModel bool) error {
 	case hasModel && st.Init != nil:
 		return c.doc.at(at, "arm %q has a model already: init can only be its first stage", c.arm)
 	case st.Init != nil:
+		if st.Init.Language != "" {
+			if err := c.choice(at+".init.language", st.Init.Language, []string{tallyLanguage}); err != nil {
+				return err
+			}
+		}
 		return named(c, at+".init.model", st.Init.Model, "models", c.spec.Models)
+	case c.at.language == tallyLanguage:
+		return c.tally(at, st)
+	case st.Probe != nil || st.SFT != nil && st.SFT.Sums != "" || st.GRPO != nil && st.GRPO.Sums != "":
+		return c.doc.at(at, "sums are for models of their language: give the arm's init stage language: tally")
 	case st.Pretrain != nil:
 		return c.pretrain(at+".pretrain", st.Pretrain)
 	case st.SFT != nil:
@@ -263,7 +296,7 @@ func (c *checker) eval(at string, e *EvalStage) error {
 		return c.doc.at(at+".mode", "systems, interventions and white_box need a chain: mode must be steps")
 	case e.Reader == c.arm:
 		return c.doc.at(at+".reader", "an arm cannot be its own reader; leave reader out and the values \"logprob_mean\" tell the same")
-	case e.Reader != "" && !c.models[e.Reader]:
+	case e.Reader != "" && (!c.models[e.Reader].model || c.models[e.Reader].language != "" || c.models[e.Reader].fewer(c.at.seeds)):
 		return c.doc.at(at+".reader", "reader: no arm before this one is called %q; there are: %s", e.Reader, list(sortedKeys(c.models)))
 	}
 	err := first(named(c, at+".problems", e.Problems, "problems", c.spec.Problems), c.choice(at+".split", e.Split, splits),

@@ -82,3 +82,78 @@ func MutualInformation(x, y []int, shuffles int) Information {
 	out.P = float64(reached) / float64(shuffles+1)
 	return out
 }
+
+// Pair is one observation of two symbols.
+type Pair struct {
+	Cluster string // names the problem, as in Observation
+	X, Y    int
+}
+
+// Bits estimates I(x;y) as [MutualInformation] does, the mean over seeds. Its interval is that of package documentation; a
+// pair's influence is log2 p(x,y)/(p(x)p(y)) minus the information (the first term of the delta method). A seed with pairs of
+// fewer than [MinClusters] problems, such as one whose chains have none of the words looked at, counts as 0 bits: it carries
+// nothing there, and leaving it out would show only the seeds that do.
+func Bits(seeds [][]Pair) Estimate { return bits(seeds, false) }
+
+// ShuffledBits is the same with y shuffled within each seed: what Bits would show where there is nothing.
+func ShuffledBits(seeds [][]Pair) Estimate { return bits(seeds, true) }
+
+func bits(seeds [][]Pair, shuffled bool) Estimate {
+	index := newClusters()
+	s := spread{bounds: NonNeg}
+	empty := 0
+	for _, seed := range seeds {
+		s.n += len(seed)
+		before := map[int]bool{}
+		x, y := make([]int, len(seed)), make([]int, len(seed))
+		for i, p := range seed {
+			x[i], y[i] = p.X, p.Y
+			before[index.of(p.Cluster)] = true
+		}
+		if len(before) < MinClusters {
+			empty++
+			s.values, s.errors = append(s.values, 0), append(s.errors, nil)
+			continue
+		}
+		if shuffled {
+			src := rng.New(0).Split("metric/shuffled")
+			src.Shuffle(len(y), func(i, j int) { y[i], y[j] = y[j], y[i] })
+		}
+		value := MutualInformation(x, y, 0).Bits
+		s.values = append(s.values, max(0, value))
+		s.errors = append(s.errors, influences(seed, x, y, index))
+	}
+	if s.clusters = index.len(); s.clusters < MinClusters {
+		if len(seeds) == 0 || s.n > 0 {
+			return NotReportable(s.n, len(seeds), "pairs of only %d problems, at least %d are needed", s.clusters, MinClusters)
+		}
+		s.clusters = MinClusters // nobody wrote any such word: no bits, for certain
+	}
+	e := s.estimate()
+	if empty > 0 {
+		e.note(fmt.Sprintf("%d seeds wrote too few such words and count as 0", empty))
+	}
+	return e
+}
+
+// influences returns by cluster the sum of its pairs' contributions to the error of the information.
+func influences(seed []Pair, x, y []int, index *clusters) []float64 {
+	n := float64(len(seed))
+	px, py, pxy := map[int]float64{}, map[int]float64{}, map[[2]int]float64{}
+	for i := range x {
+		px[x[i]] += 1 / n
+		py[y[i]] += 1 / n
+		pxy[[2]int{x[i], y[i]}] += 1 / n
+	}
+	terms := make([]float64, len(x))
+	var mean float64
+	for i := range x {
+		terms[i] = math.Log2(pxy[[2]int{x[i], y[i]}] / (px[x[i]] * py[y[i]]))
+		mean += terms[i] / n
+	}
+	out := make([]float64, index.len())
+	for i, p := range seed {
+		out[index.of(p.Cluster)] += (terms[i] - mean) / n
+	}
+	return out
+}

@@ -22,8 +22,10 @@ type Sample struct {
 	// Prompt is what the model read, Chain what it wrote (or was given, after an intervention) before its answer.
 	Prompt string `json:"prompt,omitempty"`
 	// Cue is the word that stands between chain and answer, such as "answer": the text was Chain, Cue, Answer.
-	Chain  string `json:"chain"`
-	Cue    string `json:"cue,omitempty"`
+	Chain string `json:"chain"`
+	Cue   string `json:"cue,omitempty"`
+	// Shown is the chain as it was rewritten, for whoever read on; "" where nothing was.
+	Shown  string `json:"shown,omitempty"`
 	Answer string `json:"answer"`
 	Target string `json:"target"`
 	// Parsed tells whether an answer could be read at all; an unparsed sample is never counted as a wrong answer.

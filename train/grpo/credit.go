@@ -45,7 +45,7 @@ func sum(events []Credit) float64 {
 // returns is a group's tokens, by completion: what they are credited with.
 type returns struct {
 	adv, ret [][]float64 // advantages, and scratch of the same shape
-	turn     [][]uint8   // the turn in which each token was written; nil if all were in turn 0
+	turn     [][]int     // the turn in which each token was written; nil if all were in turn 0
 }
 
 // advantages computes a group's advantages by the formulas of the package comment. events[k][i] are the events of reward k
@@ -93,7 +93,7 @@ func (g returns) add(reward *Reward, i, t int, x float64) {
 	if len(reward.Turns) > 0 {
 		turn := 0
 		if g.turn != nil {
-			turn = int(g.turn[i][t])
+			turn = g.turn[i][t]
 		}
 		if !slices.Contains(reward.Turns, turn) {
 			return

@@ -2,6 +2,7 @@ package grpo
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"candor/internal/rng"
@@ -87,6 +88,73 @@ func TestRowAgreesWithFiniteDifferences(t *testing.T) {
 	}
 }
 
+// A token that could not be sampled does not exist: not in the loss, not in its gradient, which is exactly 0 for it, and not
+// in what is recorded. What its logit was does not matter.
+func TestBannedTokensDoNotExist(t *testing.T) {
+	const vocab, h = 7, 1e-4
+	src := rng.New(9)
+	for _, temperature := range []float64{.1, 1, 30} {
+		for count := range vocab {
+			for range 20 {
+				perm := src.Perm(vocab)
+				banned := make([]int32, count)
+				for i := range banned {
+					banned[i] = int32(perm[i])
+				}
+				target := int32(perm[count])
+				logits, other := make([]float32, vocab), make([]float32, vocab)
+				for j := range logits {
+					logits[j] = float32(2 * temperature * src.Norm())
+				}
+				copy(other, logits)
+				for _, b := range banned {
+					other[b] = float32(1e4 * src.Norm())
+				}
+				z := make([]float64, vocab)
+				for j := range z {
+					z[j] = float64(logits[j])
+				}
+				f := func(z []float64, old, ref, adv, weight float64) float64 {
+					left, at := allowed(z, banned, target)
+					return objective64(left, at, temperature, old, ref, adv, .2, .28, .3, .2, weight)
+				}
+				logp := logProb64(z, banned, target, temperature)
+				old, ref, adv, weight := logp-.1*src.Float64(), logp+.7*src.Norm(), src.Norm(), .1+src.Float64()
+				l := &surrogate{
+					temperature: temperature, clipLow: .2, clipHigh: .28, beta: .3, bonus: .2,
+					first: []int{0, 1}, weight: []float64{weight, weight},
+					rows: &rows{adv: []float64{0, adv, adv}, old: []float64{0, old, old}, ref: []float64{0, ref, ref}, banned: [][]int32{nil, banned, append(banned, banned...)}},
+				}
+				value, again := l.Row(2, 0, 1, target, 1, logits), l.Row(3, 1, 1, target, 1, other)
+				if want := f(z, old, ref, adv, weight); math.Abs(value-want) > 1e-5 || value != again {
+					t.Fatalf("T %g, %d banned: loss %g, with other logits of banned tokens %g, want %g", temperature, count, value, again, want)
+				}
+				if l.shards[2].entropy != l.shards[3].entropy {
+					t.Fatalf("T %g, %d banned: entropy %g, with other logits of banned tokens %g", temperature, count, l.shards[2].entropy, l.shards[3].entropy)
+				}
+				for j := range z {
+					if logits[j] != other[j] {
+						t.Fatalf("T %g, %d banned: gradient %v, with other logits of banned tokens %v", temperature, count, logits, other)
+					}
+					if slices.Contains(banned, int32(j)) {
+						if logits[j] != 0 {
+							t.Fatalf("T %g: banned token %d has gradient %g", temperature, j, logits[j])
+						}
+						continue
+					}
+					up, down := slices.Clone(z), slices.Clone(z)
+					up[j] += h * temperature
+					down[j] -= h * temperature
+					want := (f(up, old, ref, adv, weight) - f(down, old, ref, adv, weight)) / (2 * h * temperature)
+					if math.Abs(float64(logits[j])-want) > 1e-5*(1+math.Abs(want)) {
+						t.Fatalf("T %g, %d banned: gradient %d is %g, want %g", temperature, count, j, logits[j], want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // On the first update the ratio must be exactly 1 whatever old holds, and old must hold the sampling policy afterwards.
 func TestOnPolicyRowRecordsOld(t *testing.T) {
 	l := &surrogate{
@@ -99,6 +167,10 @@ func TestOnPolicyRowRecordsOld(t *testing.T) {
 	}
 	if math.Abs(l.rows.old[1]+math.Log(4)) > 1e-6 {
 		t.Errorf("old is %g, want log 1/4", l.rows.old[1])
+	}
+	l.rows.banned[1] = []int32{0, 3}
+	if value := l.Row(0, 0, 1, 1, 1, []float32{9, 0, 0, 9}); value != -2 || math.Abs(l.rows.old[1]+math.Log(2)) > 1e-6 {
+		t.Errorf("loss %g, old %g, want -2 and log 1/2 where two of four tokens are banned", value, l.rows.old[1])
 	}
 }
 

@@ -124,7 +124,7 @@ type run struct {
 	requests []decode.Request
 	rollouts []Rollout
 	rows     rows
-	turns    []uint8 // by row, the turn
+	turns    []int // by row, the turn
 	scratch  []float64
 	events   [][][]Credit // [reward][completion of the group]
 	weights  []float64    // of the rewards at this step
@@ -136,6 +136,7 @@ type run struct {
 
 // side is one policy and what it takes to train it.
 type side struct {
+	prefix  string // of its metrics
 	policy  *transformer.Model
 	trainer *transformer.Trainer
 	scorer  *transformer.Scorer // of the reference; nil without KL
@@ -178,7 +179,7 @@ func newRun(cfg Config, in Input, hooks Hooks) (*run, error) {
 		events:   make([][][]Credit, len(cfg.Rewards)),
 		weights:  make([]float64, len(cfg.Rewards)),
 		totals:   make([]float64, cfg.Group),
-		group:    returns{make([][]float64, cfg.Group), make([][]float64, cfg.Group), make([][]uint8, cfg.Group)},
+		group:    returns{make([][]float64, cfg.Group), make([][]float64, cfg.Group), make([][]int, cfg.Group)},
 		groups:   make([]groupTotals, cfg.Prompts),
 		values:   make([]float64, n),
 	}
@@ -219,6 +220,9 @@ func (r *run) addSide(policy, reference *transformer.Model) error {
 			return fmt.Errorf("the reference has a vocabulary of %d, the policy of %d", reference.Config.Vocab, policy.Config.Vocab)
 		}
 		s.scorer = transformer.NewScorer(reference, r.in.Pool)
+	}
+	if len(r.sides) > 0 {
+		s.prefix = "face/"
 	}
 	if vocab := r.in.Policy.Config.Vocab; policy.Config.Vocab != vocab {
 		return fmt.Errorf("the face has a vocabulary of %d, the policy of %d", policy.Config.Vocab, vocab)
@@ -278,6 +282,7 @@ func (r *run) sample(ctx context.Context, step int, stream rng.Source) error {
 			seed := stream.SplitN("rollout", i)
 			o := &r.rollouts[i]
 			o.Prompt, o.Seed = prompt, seed.Uint64()
+			o.Turns, o.Note = o.Turns[:0], nil
 		}
 	}
 	if r.in.Play == nil {
@@ -307,6 +312,13 @@ func (r *run) check(o *Rollout) error {
 			return fmt.Errorf("turn %d has %d tokens on a context of %d, must have at least one each", i, len(t.Tokens), len(t.Context))
 		case t.Read != nil && len(t.Read) != len(t.Tokens) || t.Banned != nil && len(t.Banned) != len(t.Tokens):
 			return fmt.Errorf("turn %d has %d tokens, but %d that are read and bans for %d", i, len(t.Tokens), len(t.Read), len(t.Banned))
+		}
+		for at, banned := range t.Banned {
+			for _, b := range banned {
+				if vocab := r.in.Policy.Config.Vocab; b < 0 || int(b) >= vocab {
+					return fmt.Errorf("turn %d bans token %d at %d, outside the vocabulary of %d", i, b, at, vocab)
+				}
+			}
 		}
 	}
 	return nil
@@ -350,7 +362,7 @@ func (r *run) layOut(stream rng.Source) error {
 			s.add(&t, n)
 			n += len(t.Tokens)
 			for k := range t.Tokens {
-				r.turns = append(r.turns, uint8(j))
+				r.turns = append(r.turns, j)
 				var banned []int32
 				if t.Banned != nil {
 					banned = t.Banned[k]
@@ -446,7 +458,7 @@ func (r *run) judge(stream rng.Source) error {
 			own := stream.SplitN("reward", o.Index)
 			for k, reward := range r.cfg.Rewards {
 				src := own.Split(reward.Name)
-				events := r.in.Rewards[reward.Name](o, &src)
+				events := append(r.events[k][i][:0], r.in.Rewards[reward.Name](o, &src)...)
 				if err := o.locate(events); err != nil {
 					return fmt.Errorf("reward %q of completion %d: %w", reward.Name, o.Index, err)
 				}
@@ -483,37 +495,44 @@ func (r *run) scoreReferences() error {
 	return nil
 }
 
-// update makes the step's updates and reports what they were like.
+// update makes the step's updates and reports what they were like. A batch that a policy cannot read is found out before any
+// policy is updated.
 func (r *run) update(metrics map[string]float64) error {
-	for i, s := range r.sides {
-		prefix := ""
-		if i > 0 {
-			prefix = "face/"
+	for _, s := range r.sides {
+		s.loss.clear()
+	}
+	for epoch := range r.cfg.Inner {
+		for _, s := range r.sides {
+			if s.tokens == 0 {
+				continue // nothing was written by this policy
+			}
+			s.loss.onPolicy = epoch == 0
+			loss, err := s.trainer.Gradient(s.batch.Sequences, &s.loss)
+			if err != nil {
+				return err
+			}
+			metrics[s.prefix+"loss"] += loss / float64(r.cfg.Inner)
 		}
-		if s.tokens == 0 {
-			continue // nothing was written by this policy
+		for _, s := range r.sides {
+			if s.tokens == 0 {
+				s.opt.State.Step++ // its schedule goes on, for a resumed run counts steps
+				continue
+			}
+			norm, lr := s.opt.Step(s.policy.Flat(), s.trainer.Grad)
+			metrics[s.prefix+"grad_norm"] += norm / float64(r.cfg.Inner)
+			metrics[s.prefix+"learning_rate"] = lr
 		}
-		if err := s.update(&r.cfg, prefix, metrics); err != nil {
-			return err
+	}
+	for _, s := range r.sides {
+		if s.tokens > 0 {
+			s.describe(&r.cfg, metrics)
 		}
 	}
 	return nil
 }
 
-func (s *side) update(cfg *Config, prefix string, metrics map[string]float64) error {
-	s.loss.clear()
-	updates := float64(cfg.Inner)
-	for epoch := range cfg.Inner {
-		s.loss.onPolicy = epoch == 0
-		loss, err := s.trainer.Gradient(s.batch.Sequences, &s.loss)
-		if err != nil {
-			return err
-		}
-		norm, lr := s.opt.Step(s.policy.Flat(), s.trainer.Grad)
-		metrics[prefix+"loss"] += loss / updates
-		metrics[prefix+"grad_norm"] += norm / updates
-		metrics[prefix+"learning_rate"] = lr
-	}
+// describe reports what the step's updates were like.
+func (s *side) describe(cfg *Config, metrics map[string]float64) {
 	var all shard
 	for i := range s.loss.shards {
 		x := &s.loss.shards[i]
@@ -523,6 +542,7 @@ func (s *side) update(cfg *Config, prefix string, metrics map[string]float64) er
 		all.low += x.low
 		all.high += x.high
 	}
+	updates, prefix := float64(cfg.Inner), s.prefix
 	tokens := updates * float64(s.tokens)
 	metrics[prefix+"entropy"] = all.entropy / tokens
 	metrics[prefix+"clip_ratio/low_mean"] = float64(all.low) / tokens
@@ -534,7 +554,6 @@ func (s *side) update(cfg *Config, prefix string, metrics map[string]float64) er
 	if cfg.PretrainShare > 0 {
 		metrics[prefix+"pretrain_loss"] = all.pages / (updates * s.batch.Weight)
 	}
-	return nil
 }
 
 // describe reports what the rollouts were like.

@@ -16,7 +16,7 @@ import (
 type Fake struct {
 	// Next returns the word that follows, "" to end the completion, and the natural logarithm of its probability at
 	// temperature 1. It must depend on nothing but its argument, so that order and batches do not matter. A word has no
-	// white space.
+	// white space. A request whose ban Next does not keep to (see [State].Banned) is refused.
 	Next func(s *State) (word string, logProb float64)
 
 	mu       sync.Mutex
@@ -41,6 +41,14 @@ type State struct {
 // Greedy says whether the likeliest word is asked for: temperature 0, or a truncation that leaves one word.
 func (s *State) Greedy() bool {
 	return s.Request.Temperature == 0 || s.Request.TopK == 1 || (s.Request.TopP > 0 && s.Request.TopP < 1e-6)
+}
+
+// Banned returns the words that may not come next.
+func (s *State) Banned() []string {
+	if s.Written < s.Request.BanFrom {
+		return nil
+	}
+	return s.Request.Ban
 }
 
 // Scripted returns a fake that answers each request with the words of reply's text, each of probability 1. reply returns
@@ -68,7 +76,7 @@ func (f *Fake) Requests() []llm.Request {
 // Generate implements [llm.Generator].
 func (f *Fake) Generate(ctx context.Context, requests []llm.Request) ([]llm.Completion, error) {
 	for i, r := range requests {
-		if err := r.Validate(); err != nil {
+		if err := validate(r); err != nil {
 			return nil, &llm.RequestError{Index: i, ID: r.ID, Err: err}
 		}
 	}
@@ -77,7 +85,10 @@ func (f *Fake) Generate(ctx context.Context, requests []llm.Request) ([]llm.Comp
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("generating completion %d of %d: %w", i, len(requests), err)
 		}
-		out[i] = f.complete(r)
+		var err error
+		if out[i], err = f.complete(r); err != nil {
+			return nil, &llm.RequestError{Index: i, ID: r.ID, Err: err}
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -85,7 +96,16 @@ func (f *Fake) Generate(ctx context.Context, requests []llm.Request) ([]llm.Comp
 	return out, nil
 }
 
-func (f *Fake) complete(r llm.Request) llm.Completion {
+func validate(r llm.Request) error {
+	for _, word := range r.Ban {
+		if words := strings.Fields(word); len(words) != 1 || words[0] != word {
+			return fmt.Errorf("%w: %q to be banned is no word", llm.ErrInvalid, word)
+		}
+	}
+	return r.Validate()
+}
+
+func (f *Fake) complete(r llm.Request) (llm.Completion, error) {
 	prompt := make([]string, len(r.Messages))
 	for i, m := range r.Messages {
 		prompt[i] = m.Text
@@ -101,6 +121,9 @@ func (f *Fake) complete(r llm.Request) llm.Completion {
 			c.Finish = llm.FinishStop
 			break
 		}
+		if slices.Contains(s.Banned(), word) {
+			return c, fmt.Errorf("%w: this fake cannot do without the banned word %q", llm.ErrInvalid, word)
+		}
 		s.Words = append(s.Words, word)
 		s.Written++
 		if text != "" || (r.Prefix != "" && !strings.HasSuffix(r.Prefix, " ")) {
@@ -108,9 +131,9 @@ func (f *Fake) complete(r llm.Request) llm.Completion {
 		}
 		tokens = append(tokens, llm.Token{Text: word, LogProb: logProb})
 		text += word
-		if at := firstStop(text, r.Stop); at >= 0 {
+		if at, stop := firstStop(text, r.Stop); at >= 0 {
 			tokens, text = cut(tokens, at)
-			c.Finish = llm.FinishStop
+			c.Finish, c.Stop = llm.FinishStop, stop
 			break
 		}
 	}
@@ -118,18 +141,18 @@ func (f *Fake) complete(r llm.Request) llm.Completion {
 	if r.LogProbs {
 		c.Tokens = tokens
 	}
-	return c
+	return c, nil
 }
 
-// firstStop returns where the earliest stop text begins in text, or -1.
-func firstStop(text string, stops []string) int {
-	first := -1
+// firstStop returns where the earliest stop text begins in text, or -1, and which it is.
+func firstStop(text string, stops []string) (first int, which string) {
+	first = -1
 	for _, stop := range stops {
 		if at := strings.Index(text, stop); at >= 0 && (first < 0 || at < first) {
-			first = at
+			first, which = at, stop
 		}
 	}
-	return first
+	return first, which
 }
 
 // cut keeps the tokens that end at byte at or before, and returns them with their text.

@@ -29,6 +29,8 @@ type Options struct {
 	MaxTokens int
 	// NoLogProbs says that the model cannot tell probabilities; Completion.Tokens must then stay empty.
 	NoLogProbs bool
+	// NoBans says that the model cannot ban words; it must then refuse. Of one that can, the suite supposes that tokens are words.
+	NoBans bool
 }
 
 // suite is one generator under test.
@@ -56,6 +58,8 @@ func Run(t *testing.T, newGenerator func(t *testing.T) llm.Generator, o Options)
 	t.Run("Prefix", s.prefix)
 	t.Run("LogProbs", s.logProbs)
 	t.Run("Frequencies", s.frequencies)
+	t.Run("Bans", s.bans)
+	t.Run("BanFrequencies", s.banFrequencies)
 	t.Run("Invalid", s.invalid)
 	t.Run("Cancelled", s.cancelled)
 	t.Run("Concurrency", s.concurrency)
@@ -87,6 +91,9 @@ func generate(t *testing.T, g llm.Generator, requests ...llm.Request) []llm.Comp
 		}
 		if c.CompletionTokens > requests[i].MaxTokens {
 			t.Fatalf("completion %d has %d tokens, MaxTokens was %d", i, c.CompletionTokens, requests[i].MaxTokens)
+		}
+		if c.Stop != "" && (c.Finish != llm.FinishStop || !slices.Contains(requests[i].Stop, c.Stop)) {
+			t.Errorf("completion %d ended (%s) by the stop text %q, of %q", i, c.Finish, c.Stop, requests[i].Stop)
 		}
 		if c.PromptTokens < 1 {
 			t.Errorf("completion %d counts %d prompt tokens", i, c.PromptTokens)
@@ -206,8 +213,8 @@ func (s suite) stop(t *testing.T) {
 		r := s.request(i, 0, 0)
 		r.Stop = []string{"never said", stop}
 		c := generate(t, g, r)[0]
-		if c.Finish != llm.FinishStop {
-			t.Errorf("stop %q: Finish is %q", stop, c.Finish)
+		if c.Finish != llm.FinishStop || c.Stop != stop {
+			t.Errorf("stop %q: Finish is %q, Stop is %q", stop, c.Finish, c.Stop)
 		}
 		if strings.Contains(c.Text, stop) {
 			t.Errorf("stop %q is part of %q", stop, c.Text)
@@ -220,8 +227,8 @@ func (s suite) stop(t *testing.T) {
 	}
 	r := s.request(i, 0, 0)
 	r.Stop = []string{"never said"}
-	if c := generate(t, g, r)[0]; c.Text != full.Text {
-		t.Errorf("a stop text that does not occur changed %q into %q", full.Text, c.Text)
+	if c := generate(t, g, r)[0]; c.Text != full.Text || c.Stop != "" {
+		t.Errorf("a stop text that does not occur changed %q into %q, Stop is %q", full.Text, c.Text, c.Stop)
 	}
 }
 
@@ -315,6 +322,101 @@ func (s suite) frequencies(t *testing.T) {
 	}
 }
 
+// bans: a banned word is not written from the token BanFrom on, however the completion is sampled; before it, everything is
+// as it would be.
+func (s suite) bans(t *testing.T) {
+	g := s.newGenerator(t)
+	i, full := s.longest(t, g)
+	words := strings.Fields(full.Text)
+	if s.NoBans {
+		r := s.request(i, 0, 0)
+		r.Ban = words[:1]
+		if out, err := g.Generate(t.Context(), []llm.Request{r}); !errors.Is(err, llm.ErrInvalid) || len(out) != 0 {
+			t.Errorf("a ban gave %v, %v, want an error that wraps llm.ErrInvalid", out, err)
+		}
+		return
+	}
+	var requests []llm.Request
+	for seed := range uint64(12) {
+		r := s.request(i, float64(seed%3), seed)
+		r.TopK, r.TopP = []int{0, 0, 2}[seed%3], []float64{0, .5}[seed%2]
+		requests = append(requests, r)
+	}
+	free := generate(t, g, requests...)
+	for at := range min(len(words), 5) {
+		banned := slices.Clone(requests)
+		for k := range banned {
+			banned[k].Ban, banned[k].BanFrom = words[max(0, at-1):at+1], at
+		}
+		for k, c := range generate(t, g, banned...) {
+			got, want := strings.Fields(c.Text), strings.Fields(free[k].Text)
+			if n := min(at, len(want)); len(got) < n || !slices.Equal(got[:n], want[:n]) {
+				t.Errorf("seed %d: %q, with a ban from %d on %q", k, free[k].Text, at, c.Text)
+			}
+			for _, word := range got[min(at, len(got)):] {
+				if slices.Contains(banned[k].Ban, word) {
+					t.Errorf("seed %d: %q is banned from %d on, but %q was written", k, word, at, c.Text)
+				}
+			}
+		}
+	}
+	for k := range requests {
+		requests[k].Ban, requests[k].BanFrom = words, s.MaxTokens
+	}
+	for k, c := range generate(t, g, requests...) {
+		if c.Text != free[k].Text || c.Finish != free[k].Finish {
+			t.Errorf("seed %d: a ban that is never reached changed %q into %q", k, free[k].Text, c.Text)
+		}
+	}
+}
+
+// banFrequencies: with the likeliest word banned the others come as often as their log-probabilities say, which are told
+// as if nothing were banned.
+func (s suite) banFrequencies(t *testing.T) {
+	if s.NoBans || s.NoLogProbs {
+		return
+	}
+	g := s.newGenerator(t)
+	const n = 400
+	for i := range s.Prompts {
+		requests := make([]llm.Request, 2*n)
+		for k := range requests {
+			requests[k] = s.request(i, 1, uint64(1000+k))
+			requests[k].MaxTokens, requests[k].LogProbs = 1, true
+		}
+		likeliest := s.request(i, 0, 0)
+		likeliest.MaxTokens, likeliest.LogProbs = 1, true
+		first := generate(t, g, likeliest)[0]
+		if len(first.Tokens) == 0 {
+			continue // the model would end here
+		}
+		banned, left := first.Tokens[0], 1-math.Exp(first.Tokens[0].LogProb)
+		for k := range n {
+			requests[k].Ban = []string{strings.TrimSpace(banned.Text)}
+		}
+		count, told := map[string]float64{}, map[string]float64{}
+		for k, c := range generate(t, g, requests...) {
+			if len(c.Tokens) == 0 {
+				continue
+			}
+			token := c.Tokens[0]
+			if before, ok := told[token.Text]; ok && math.Abs(before-token.LogProb) > 1e-6 {
+				t.Errorf("prompt %d: first token %q has log-probability %g or %g; a ban must not change it", i, token.Text, before, token.LogProb)
+			}
+			told[token.Text] = token.LogProb
+			if k < n {
+				count[token.Text]++
+			}
+		}
+		for text, k := range count {
+			p, f := math.Exp(told[text])/left, k/n
+			if sd := math.Sqrt(p * max(0, 1-p) / n); math.Abs(f-p) > 5*sd+1e-6 && math.Abs(f-p) > 3.0/n {
+				t.Errorf("prompt %d: with %q banned, first token %q came in %.3f of %d samples, its log-probability says %.3f", i, banned.Text, text, f, n, p)
+			}
+		}
+	}
+}
+
 func (s suite) invalid(t *testing.T) {
 	g := s.newGenerator(t)
 	for name, spoil := range map[string]func(*llm.Request){
@@ -325,6 +427,8 @@ func (s suite) invalid(t *testing.T) {
 		"messages":    func(r *llm.Request) { r.Messages = nil },
 		"role":        func(r *llm.Request) { r.Messages = []llm.Message{{Role: "robot", Text: s.Prompts[0]}} },
 		"stop":        func(r *llm.Request) { r.Stop = []string{""} },
+		"ban":         func(r *llm.Request) { r.Ban = []string{"no such word"} },
+		"BanFrom":     func(r *llm.Request) { r.BanFrom = -1 },
 	} {
 		bad := s.request(1, 0, 0)
 		spoil(&bad)

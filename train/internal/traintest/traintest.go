@@ -102,6 +102,10 @@ func Repeatable(t *testing.T, initial *transformer.Model, steps int,
 
 func copied(s train.State) train.State {
 	s.Params, s.M, s.V = slices.Clone(s.Params), slices.Clone(s.M), slices.Clone(s.V)
+	s.Others = slices.Clone(s.Others)
+	for i := range s.Others {
+		s.Others[i] = copied(s.Others[i])
+	}
 	return s
 }
 
