@@ -1,16 +1,20 @@
 package decode
 
-import "candor/engine/kernel"
+import (
+	"sync/atomic"
+
+	"candor/engine/kernel"
+)
 
 // cache holds the keys and values of a run of tokens in all layers. Of kernel.KeyBlock tokens at a time the keys are stored
 // transposed, one row for each channel, so that a query meets many keys at once.
 type cache struct {
 	layers, width int
-	n             int       // tokens held
-	space         int       // tokens that there is room for
-	keys          []float32 // [layers,space/KeyBlock,width,KeyBlock]
-	values        []float32 // [layers,space,width]
-	users         int       // of a shared prompt: completions that still read it
+	n             int          // tokens held
+	space         int          // tokens that there is room for
+	keys          []float32    // [layers,space/KeyBlock,width,KeyBlock]
+	values        []float32    // [layers,space,width]
+	users         atomic.Int32 // of a shared prompt: completions that still read it
 }
 
 // spaceStep is the smallest room in tokens; rooms grow by doubling it.
@@ -18,7 +22,8 @@ const spaceStep = kernel.KeyBlock
 
 // reset empties the cache and makes room for n tokens.
 func (c *cache) reset(layers, width, n int) {
-	c.layers, c.width, c.n, c.users = layers, width, 0, 0
+	c.layers, c.width, c.n = layers, width, 0
+	c.users.Store(0)
 	if c.space < n {
 		c.allocate(n)
 	}

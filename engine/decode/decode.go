@@ -14,6 +14,9 @@
 // that even the bits agree with a full forward pass over the whole text, and random numbers come from a stream of the
 // request's own.
 //
+// A chain that is written in several calls would have its beginning read anew by each. Between [Sampler.Hold] and
+// [Sampler.Release] caches of ended completions are kept, and a prompt that begins with an earlier one goes on from there.
+//
 // In a steady state nothing is allocated for a token.
 package decode
 
@@ -95,6 +98,8 @@ type Sampler struct {
 	rows     int     // how many completions a worker carries at most
 	mu       sync.Mutex
 	next     int // the first of order that no worker has taken
+
+	held map[uint64][]*sequence // ended completions by the hash of their prompts; nil if none are held
 }
 
 // NewSampler returns a sampler that works on pool's threads.

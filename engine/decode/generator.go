@@ -73,6 +73,20 @@ func (g *Generator) Generate(ctx context.Context, requests []llm.Request) ([]llm
 	return out, nil
 }
 
+// Hold and Release are those of [Sampler].
+func (g *Generator) Hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sampler.Hold()
+}
+
+// Release ends what Hold began.
+func (g *Generator) Release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sampler.Release()
+}
+
 // translate turns words into tokens.
 func (g *Generator) translate(r *llm.Request) (Request, error) {
 	if err := r.Validate(); err != nil {

@@ -38,6 +38,16 @@ type sequence struct {
 	src    rng.Source
 	prompt *cache // shared with other completions, or nil: then own begins with the prompt
 	own    cache
+	read   int     // tokens of the prompt that were carried through the model
+	text   []int32 // of a held sequence: the tokens whose keys and values it has
+}
+
+// cached is how many tokens a sequence has keys and values of.
+func (q *sequence) cached() int {
+	if q.prompt != nil {
+		return q.prompt.n + q.own.n
+	}
+	return q.own.n
 }
 
 // span is a prompt that is being read: the rows of w.inputs, where its keys and values go, and whose it is.
@@ -82,10 +92,16 @@ func (w *worker) abandon() {
 func (w *worker) admit(indices []int32) {
 	w.fresh = w.fresh[:0]
 	for _, i := range indices {
-		q := w.newSequence()
+		q := w.s.resume(w.s.requests[i].Prompt)
+		if q != nil {
+			w.active = append(w.active, q)
+		} else {
+			q = w.newSequence()
+			q.prompt, q.read = nil, len(w.s.requests[i].Prompt)
+			w.fresh = append(w.fresh, q)
+		}
 		root := rng.New(w.s.requests[i].Seed)
-		q.index, q.src, q.prompt = i, root.Split("decode"), nil
-		w.fresh = append(w.fresh, q)
+		q.index, q.src = i, root.Split("decode")
 	}
 	rest := w.fresh
 	for len(rest) > 0 {
@@ -112,10 +128,16 @@ func (w *worker) newCache() *cache {
 	return new(cache)
 }
 
-// retire takes back an ended completion.
+// retire takes back an ended completion, unless it is held for later calls.
 func (w *worker) retire(q *sequence) {
+	if !w.s.keep(q) {
+		w.reuse(q)
+	}
+}
+
+func (w *worker) reuse(q *sequence) {
 	if p := q.prompt; p != nil {
-		if p.users--; p.users == 0 {
+		if p.users.Add(-1) == 0 {
 			w.caches = append(w.caches, p)
 		}
 		q.prompt = nil
@@ -156,7 +178,7 @@ func (w *worker) read(fresh []*sequence) (taken int) {
 		sp.into.n = sp.n
 		shared := len(sp.sequences) > 1
 		if shared {
-			sp.into.users = len(sp.sequences) // before any of them can end
+			sp.into.users.Store(int32(len(sp.sequences))) // before any of them can end
 		}
 		row := logits[i*cfg.Vocab : (i+1)*cfg.Vocab]
 		for _, q := range sp.sequences {
@@ -198,6 +220,10 @@ func (w *worker) step() {
 	for _, q := range w.active {
 		q.own.grow()
 		prompt, tokens := w.s.requests[q.index].Prompt, w.s.results[q.index].Tokens
+		if q.read < len(prompt) { // a resumed sequence reads the rest of its prompt
+			w.inputs = append(w.inputs, input{prompt[q.read], prompt[q.read-1], int32(q.read)})
+			continue
+		}
 		last := len(tokens) - 1
 		prev := prompt[len(prompt)-1]
 		if last > 0 {
@@ -209,6 +235,13 @@ func (w *worker) step() {
 	running := 0
 	for i, q := range w.active {
 		q.own.n++
+		if n := len(w.s.requests[q.index].Prompt); q.read < n {
+			if q.read++; q.read < n {
+				w.active[running] = q
+				running++
+				continue
+			}
+		}
 		if w.accept(q, logits[i*vocab:(i+1)*vocab]) {
 			w.retire(q)
 		} else {

@@ -3,6 +3,7 @@ package experiment
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"candor/engine/optim"
 	"candor/engine/tensor"
@@ -129,6 +130,7 @@ func (r *runner) reinforceSums(ctx context.Context, st *stage, model, face *tran
 	if err != nil {
 		return err
 	}
+	player.ScoreAnswers = slices.ContainsFunc(what.Rewards, func(r grpo.Reward) bool { return r.Name == "answer-logprob" })
 	end, _ := r.tally.ID(tokenizer.End)
 	in := grpo.Input{Policy: model, Face: face, Pool: pool, Source: src, End: end, Play: player.Play, Rewards: twopart.Rewards(),
 		Prompt: func(src *rng.Source) grpo.Prompt {

@@ -120,7 +120,11 @@ func (c Config) System(reasoner, face llm.Generator, steps int, temperature floa
 
 // Player makes the rollouts of a run.
 type Player struct {
+	// ScoreAnswers fills in what the reward answer-logprob needs, which takes a forward pass.
+	ScoreAnswers bool
+
 	cfg         Config
+	reasoner    *decode.Generator
 	system      compose.TwoPart
 	tok         *tokenizer.Tokenizer
 	end         int32
@@ -141,7 +145,7 @@ func NewPlayer(cfg Config, policy, face *transformer.Model, tok *tokenizer.Token
 	if err != nil {
 		return nil, err
 	}
-	p := &Player{cfg: cfg, tok: tok, steps: steps, stated: tally.Stated(), answers: transformer.NewScorer(policy, pool)}
+	p := &Player{cfg: cfg, reasoner: reasoner, tok: tok, steps: steps, stated: tally.Stated(), answers: transformer.NewScorer(policy, pool)}
 	var out llm.Generator
 	if face != nil {
 		if out, err = decode.NewGenerator(face, tok, pool); err != nil {
@@ -196,6 +200,8 @@ func (p *Player) Play(ctx context.Context, step int, rollouts []grpo.Rollout) er
 		o := &rollouts[i]
 		prompts[i] = compose.Prompt{ID: o.Prompt.ID, Text: o.Prompt.Data.(task.Sum).Prompt(), Seed: o.Seed}
 	}
+	p.reasoner.Hold() // a step's call goes on from the call before it
+	defer p.reasoner.Release()
 	transcripts, err := system.Solve(ctx, prompts)
 	if err != nil {
 		return err
@@ -208,6 +214,9 @@ func (p *Player) Play(ctx context.Context, step int, rollouts []grpo.Rollout) er
 		if o.Turns, err = p.turns(o.Turns[:0], o.Prompt.Tokens, &transcripts[i]); err != nil {
 			return err
 		}
+	}
+	if !p.ScoreAnswers {
+		return nil
 	}
 	return p.scoreAnswers(rollouts)
 }
