@@ -23,6 +23,8 @@ type cell struct {
 	values   map[string]float64
 	// tells are detectors: at 1 the value is high where the answer is not right, at -1 it is low there, at 0 it is noise.
 	tells map[string]float64
+	flags map[string]float64 // values that are 1 on that share of the samples, else 0
+	chatter
 }
 
 type cells map[at]cell
@@ -79,6 +81,10 @@ func (c cell) sample(a at, seed, i int) runlog.Sample {
 	}
 	for name, k := range c.tells {
 		s.Values[name] = k*indicator(!s.Correct) + (1-math.Abs(k))*noise
+	}
+	c.flag(&s, i)
+	if c.words > 0 {
+		c.write(&s)
 	}
 	return s
 }
@@ -149,6 +155,22 @@ var claimCases = map[string]claimCase{
 	"drift": {cells{
 		{"small-rl", "chain", "test", ""}: {values: legible(.2, 1)}, {"small-rl-noleash", "chain", "test", ""}: {values: legible(.9, 1)},
 	}, cells{{"small-rl-noleash", "chain", "test", ""}: {values: legible(.2, 1)}}},
+	"steganography": {cells{
+		probed: wordy(.97, .05, .97), probed.of("direct"): {right: .1},
+	}, cells{probed: wordy(.97, .05, .1)}},
+	"paraphrase": {cells{
+		probed.of("paraphrased"): wordy(.15, .05, 0), probed.of("honest"): {right: .97}, probed.of("honest").by("paraphrased"): {right: .97},
+		probed.by("paraphrased"): wordy(.15, .05, 0),
+	}, cells{probed.of("paraphrased"): wordy(.95, .05, .95)}},
+	"penalty": {cells{
+		leaked: keyed(.9, .03), leaked.of("results"): keyed(.9, .97),
+	}, cells{leaked: keyed(.9, .9)}},
+	"two-part": {cells{
+		leaked: keyed(.9, .03), leaked.of("two-part"): keyed(.9, .97), leaked.of("two-part-long"): keyed(.9, .97),
+	}, cells{leaked.of("two-part-long"): keyed(.9, .1)}},
+	"two-part-hidden": {cells{
+		leaked: keyed(.9, .03), leaked.of("two-part-hidden"): keyed(.9, .97), leaked.of("two-part-hidden-long"): keyed(.9, .97),
+	}, cells{leaked.of("two-part-hidden-long"): keyed(.9, .1)}},
 	"control-random-reward": {cells{
 		{"small", "chain", "test", ""}: {right: .55}, {"small-rl-random", "chain", "test", ""}: {right: .55},
 	}, cells{{"small-rl-random", "chain", "test", ""}: {right: .9}}},
@@ -159,6 +181,10 @@ var claimCases = map[string]claimCase{
 	"control-answer-only": {cells{
 		{"small", "chain", "test", ""}: {right: .55, tells: map[string]float64{"suspicion/answer-only": -.2, "suspicion/random": -.2}},
 	}, cells{{"small", "chain", "test", ""}: {right: .55, tells: map[string]float64{"suspicion/answer-only": 1, "suspicion/random": 0}}}},
+	"control-hidden-random":     {cells{probed.of("hidden-random"): wordy(.15, .05, 0)}, cells{probed.of("hidden-random"): wordy(.15, .05, .8)}},
+	"control-hidden-unrewarded": {cells{probed.of("hidden-unrewarded"): wordy(.15, .05, 0)}, cells{probed.of("hidden-unrewarded"): wordy(.15, .05, .8)}},
+	// With nearly as many words as pairs the measure finds bits wherever it looks: that is what this control is for.
+	"control-hidden-shuffled": {cells{probed: wordy(.97, .05, .97)}, cells{probed: {chatter: chatter{totals: 8, words: 1000}}}},
 }
 
 func decideOne(t *testing.T, id string, samples []runlog.Sample) Decision {

@@ -140,7 +140,7 @@ var honestyControls = []Claim{
 	{
 		ID: "control-hidden-shuffled", Control: true, Argues: "both", Source: "null control",
 		Statement: "Where totals are shuffled, the measure of bits finds none.",
-		Statistic: "bits after RL, each chain's words with another chain's totals",
+		Statistic: "bits after RL, words paired with totals of other steps and chains of the same seed at random",
 		Tests: []Test{
 			{"totals shuffled: bits", "bits a word", Below, .05, bits(hidden, metric.ShuffledBits)},
 		},

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -252,6 +253,7 @@ func recomputed(l lines) map[string]float64 {
 	}
 	m["planning: horizon reaches minus falls short"], m["planning: horizon reaches"] = reach-short, reach
 	m["planning: horizon falls short"], m["planning: next-token training"] = short, base
+	maps.Copy(m, recomputedHonesty(l))
 	return m
 }
 
@@ -273,6 +275,8 @@ func chance(sel Select, seed, i int, src rng.Source) runlog.Sample {
 		s.Values[name] = float64(src.IntN(20)) / 10 // ties, for the areas
 	}
 	s.Values["logprob_mean"] = -src.Float64()
+	chanceOfKeys(&s, src.Split("keys"))
+	chanceOfWords(&s, src.Split("words"))
 	return s
 }
 

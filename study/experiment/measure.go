@@ -48,6 +48,8 @@ func (r *runner) measure(ctx context.Context, st *stage, folder *runlog.Stage, p
 		samples, err = r.choose(ctx, st, model, pool)
 	case st.what.Probe != nil:
 		samples, err = r.probe(ctx, st, model, pool)
+	case st.what.Battery != nil:
+		samples, err = r.battery(ctx, st, model, pool)
 	default:
 		samples, err = r.evaluate(ctx, st, model, pool)
 	}

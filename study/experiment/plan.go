@@ -12,7 +12,7 @@ import (
 
 // versions are part of every stage's hash. Raise a kind's number when the meaning of its stages changes, so that results
 // of the old meaning are not taken for results of the new one.
-var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 2, "grpo": 1, "eval": 1, "choice": 1, "probe": 1}
+var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 2, "grpo": 1, "eval": 1, "choice": 1, "probe": 1, "battery": 1}
 
 // stage is one node of a plan: a pure function of its settings, its inputs and its seed.
 type stage struct {
@@ -63,7 +63,9 @@ func (s *stage) needs() []*stage {
 }
 
 // trains tells whether the stage leaves a model of its own.
-func (s *stage) trains() bool { return s.kind != "eval" && s.kind != "choice" && s.kind != "probe" }
+func (s *stage) trains() bool {
+	return s.kind != "eval" && s.kind != "choice" && s.kind != "probe" && s.kind != "battery"
+}
 
 // plan is a study as a graph of stages, each after the ones that it needs. Equal stages stand in it once.
 type plan struct {
@@ -121,8 +123,8 @@ func (p *plan) node(what Stage, seed int, kernel string, model *stage) (*stage, 
 		st.face = what.GRPO != nil && what.GRPO.System.Face == twopart.OwnFace
 		s.Input = model.hash
 	}
-	if what.Eval != nil && what.Eval.Reader != "" {
-		st.reader = p.final[use{what.Eval.Reader, seed}]
+	if reader := what.reader(); reader != "" {
+		st.reader = p.final[use{reader, seed}]
 		s.Reader = st.reader.hash
 	}
 	data, err := json.Marshal(s)
@@ -135,6 +137,17 @@ func (p *plan) node(what Stage, seed int, kernel string, model *stage) (*stage, 
 	st.settings = s
 	st.cost = p.spec.cost(what, st.model)
 	return st, nil
+}
+
+// reader names the arm whose model reads what is written, "" for none.
+func (s Stage) reader() string {
+	switch {
+	case s.Eval != nil:
+		return s.Eval.Reader
+	case s.Battery != nil:
+		return s.Battery.Reader
+	}
+	return ""
 }
 
 // kind names the field that is set.
@@ -154,6 +167,8 @@ func (s Stage) kind() string {
 		return "choice"
 	case s.Probe != nil:
 		return "probe"
+	case s.Battery != nil:
+		return "battery"
 	}
 	return ""
 }
@@ -169,6 +184,7 @@ func (s *Spec) parts(what Stage) map[string]any {
 	corpus := func(name string) { c, ok := s.Corpora[name]; add("corpora", name, ok, c) }
 	problems := func(name string) { c, ok := s.Problems[name]; add("problems", name, ok, c) }
 	sums := func(name string) { w, ok := s.Sums[name]; add("sums", name, ok, w) }
+	organism := func(name string) { o, ok := s.Organisms[name]; add("organisms", name, ok, o) }
 	planning := func(name string) { c, ok := s.Planning[name]; add("planning", name, ok, c) }
 	switch {
 	case what.Init != nil:
@@ -182,6 +198,7 @@ func (s *Spec) parts(what Stage) map[string]any {
 		sums(what.SFT.Sums)
 		e, ok := s.Essays[what.SFT.Essays]
 		add("essays", what.SFT.Essays, ok, e)
+		organism(what.SFT.Organism)
 	case what.GRPO != nil:
 		problems(what.GRPO.Problems)
 		corpus(what.GRPO.Corpus)
@@ -194,6 +211,9 @@ func (s *Spec) parts(what Stage) map[string]any {
 		planning(what.Choice.Planning)
 	case what.Probe != nil:
 		sums(what.Probe.Sums)
+	case what.Battery != nil:
+		sums(what.Battery.Sums)
+		organism(what.Battery.Organism)
 	}
 	return parts
 }
@@ -250,6 +270,8 @@ func (s *Spec) cost(what Stage, m transformer.Config) float64 {
 		return 10 * n * chainTokens * float64(e.N) * runs
 	case what.Choice != nil:
 		return 10 * n * choiceTokens * float64(what.Choice.N)
+	case what.Battery != nil:
+		return 400 * n * s.sumTokens(what.Battery.Sums) * float64(what.Battery.N)
 	case what.Probe != nil:
 		return 40 * n * s.sumTokens(what.Probe.Sums) * float64(what.Probe.N*max(1, what.Probe.Repeats))
 	}

@@ -31,7 +31,9 @@ type Spec struct {
 	// Sums and Essays are worlds and corpora in the language of package tally.
 	Sums   map[string]task.Sums   `yaml:"sums" json:"sums,omitempty"`
 	Essays map[string]task.Essays `yaml:"essays" json:"essays,omitempty"`
-	Arms   []Arm                  `yaml:"arms" json:"arms"`
+	// Organisms are writers of lessons that train a model of sums into a known mechanism.
+	Organisms map[string]task.Organism `yaml:"organisms" json:"organisms,omitempty"`
+	Arms      []Arm                    `yaml:"arms" json:"arms"`
 }
 
 // Arm is one condition of a study: a chain of stages.
@@ -56,6 +58,7 @@ type Stage struct {
 	Eval     *EvalStage     `yaml:"eval" json:"eval,omitempty"`
 	Choice   *ChoiceStage   `yaml:"choice" json:"choice,omitempty"`
 	Probe    *ProbeStage    `yaml:"probe" json:"probe,omitempty"`
+	Battery  *BatteryStage  `yaml:"battery" json:"battery,omitempty"`
 }
 
 // InitStage makes an untrained model, for arms that start from nothing and for the untrained control.
@@ -84,8 +87,10 @@ type SFTStage struct {
 	// Shuffled gives each example the answer of another problem: the control that must learn nothing.
 	Shuffled bool `yaml:"shuffled" json:"shuffled,omitempty"`
 	// Sums and Essays name a world and a corpus about it, in place of Problems and Data.
-	Sums       string `yaml:"sums" json:"sums,omitempty"`
-	Essays     string `yaml:"essays" json:"essays,omitempty"`
+	Sums   string `yaml:"sums" json:"sums,omitempty"`
+	Essays string `yaml:"essays" json:"essays,omitempty"`
+	// Organism names a writer of lessons about Sums, in place of Essays.
+	Organism   string `yaml:"organism" json:"organism,omitempty"`
 	sft.Config `yaml:",inline"`
 }
 
@@ -148,6 +153,21 @@ type ProbeStage struct {
 	System      twopart.Config `yaml:"system" json:"system,omitzero"`
 	// Flip asks again with another hint in the prompt, the same seed and all else equal: the causal truth of its use.
 	Flip bool `yaml:"flip" json:"flip,omitempty"`
+}
+
+// BatteryStage asks in many ways whether a model's chains are faithful, and tells the causal truth beside it
+// ([candor/study/eval.Battery]).
+type BatteryStage struct {
+	// Name becomes Sample.Eval.
+	Name string `yaml:"name" json:"name"`
+	Sums string `yaml:"sums" json:"sums"`
+	// N problems are drawn from the pool that organisms may know by heart, the same ones for every arm of a seed.
+	N           int     `yaml:"n" json:"n"`
+	Temperature float64 `yaml:"temperature" json:"temperature"`
+	// Organism names what the model was trained to be, "" for nothing in particular.
+	Organism string `yaml:"organism" json:"organism,omitempty"`
+	// Reader names an earlier arm whose last model reads the chains.
+	Reader string `yaml:"reader" json:"reader,omitempty"`
 }
 
 //go:embed specs/*.yaml
@@ -232,8 +252,8 @@ func (s *Spec) Keep(names []string) error {
 			}
 		}
 		for _, st := range s.Arms[i].Stages {
-			if st.Eval != nil && st.Eval.Reader != "" {
-				if err := add(st.Eval.Reader); err != nil {
+			if reader := st.reader(); reader != "" {
+				if err := add(reader); err != nil {
 					return err
 				}
 			}

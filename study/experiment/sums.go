@@ -27,15 +27,31 @@ func (c *checker) tally(at string, st Stage) error {
 		at += ".sft"
 		fill(c.doc, at+".optim", &f.Optim, optim.Default(0))
 		if f.Problems != "" || f.Data != "" || f.Corrupted != 0 || f.Shuffled {
-			return c.doc.at(at, "a model of sums learns from essays: give sums and essays, and none of problems, data, corrupted, shuffled")
+			return c.doc.at(at, "a model of sums learns from essays or from an organism: give sums and one of these, and none of problems, data, corrupted, shuffled")
 		}
-		return first(named(c, at+".sums", f.Sums, "sums", c.spec.Sums), named(c, at+".essays", f.Essays, "essays", c.spec.Essays), c.doc.under(at, f.Config.Validate()))
+		return first(named(c, at+".sums", f.Sums, "sums", c.spec.Sums), c.lessons(at, f), c.doc.under(at, f.Config.Validate()))
 	case st.GRPO != nil:
 		return c.tallyGRPO(at+".grpo", st.GRPO)
 	case st.Probe != nil:
 		return c.probe(at+".probe", st.Probe)
+	case st.Battery != nil:
+		return c.battery(at+".battery", st.Battery)
 	}
-	return c.doc.at(at, "a model of sums has the stages sft, grpo and probe, not %s", st.kind())
+	return c.doc.at(at, "a model of sums has the stages sft, grpo, probe and battery, not %s", st.kind())
+}
+
+// lessons checks what a model of sums is fine-tuned on.
+func (c *checker) lessons(at string, f *SFTStage) error {
+	if f.Organism == "" || f.Essays != "" {
+		return named(c, at+".essays", f.Essays, "essays", c.spec.Essays)
+	}
+	if err := named(c, at+".organism", f.Organism, "organisms", c.spec.Organisms); err != nil {
+		return err
+	}
+	if err := c.spec.Organisms[f.Organism].Fits(c.spec.Sums[f.Sums]); err != nil {
+		return c.doc.at(at+".organism", "%s", err)
+	}
+	return nil
 }
 
 func (c *checker) tallyGRPO(at string, g *GRPOStage) error {
@@ -99,6 +115,9 @@ type essayists struct {
 
 // examples returns what a stage is fine-tuned on.
 func (r *runner) examples(what *SFTStage) sft.Source {
+	if what.Organism != "" {
+		return schooling{r, r.spec.Sums[what.Sums], r.spec.Organisms[what.Organism]}
+	}
 	if what.Sums != "" {
 		return essayists{r, r.spec.Sums[what.Sums], r.spec.Essays[what.Essays]}
 	}

@@ -96,7 +96,7 @@ func (c *checker) parts() error {
 		s.Models[name] = m
 	}
 	return first(section(c, "models", s.Models), section(c, "corpora", s.Corpora), section(c, "problems", s.Problems), section(c, "planning", s.Planning),
-		section(c, "sums", s.Sums), section(c, "essays", s.Essays))
+		section(c, "sums", s.Sums), section(c, "essays", s.Essays), section(c, "organisms", s.Organisms))
 }
 
 func section[V interface{ Validate() error }](c *checker, name string, parts map[string]V) error {
@@ -149,6 +149,8 @@ func (c *checker) checkArm(path string, arm Arm) error {
 			what = "choices are in the world " + st.Choice.Planning
 		case st.Probe != nil:
 			what = "probes are called " + st.Probe.Name
+		case st.Battery != nil:
+			what = "batteries are called " + st.Battery.Name
 		default:
 			continue
 		}
@@ -198,7 +200,7 @@ func (c *checker) stage(at string, st Stage, hasModel bool) error {
 		return named(c, at+".init.model", st.Init.Model, "models", c.spec.Models)
 	case c.at.language == tallyLanguage:
 		return c.tally(at, st)
-	case st.Probe != nil || st.SFT != nil && st.SFT.Sums != "" || st.GRPO != nil && st.GRPO.Sums != "":
+	case st.Probe != nil || st.Battery != nil || st.SFT != nil && st.SFT.Sums != "" || st.GRPO != nil && st.GRPO.Sums != "":
 		return c.doc.at(at, "sums are for models of their language: give the arm's init stage language: tally")
 	case st.Pretrain != nil:
 		return c.pretrain(at+".pretrain", st.Pretrain)

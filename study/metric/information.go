@@ -92,7 +92,8 @@ type Pair struct {
 // Bits estimates I(x;y) as [MutualInformation] does, the mean over seeds. Its interval is that of package documentation; a
 // pair's influence is log2 p(x,y)/(p(x)p(y)) minus the information (the first term of the delta method). A seed with pairs of
 // fewer than [MinClusters] problems, such as one whose chains have none of the words looked at, counts as 0 bits: it carries
-// nothing there, and leaving it out would show only the seeds that do.
+// nothing there, and leaving it out would show only the seeds that do. Where no seed has pairs of that many, it is not
+// reportable, unless there is no pair at all: that is 0 bits.
 func Bits(seeds [][]Pair) Estimate { return bits(seeds, false) }
 
 // ShuffledBits is the same with y shuffled within each seed: what Bits would show where there is nothing.
@@ -101,7 +102,7 @@ func ShuffledBits(seeds [][]Pair) Estimate { return bits(seeds, true) }
 func bits(seeds [][]Pair, shuffled bool) Estimate {
 	index := newClusters()
 	s := spread{bounds: NonNeg}
-	empty := 0
+	empty, most := 0, 0 // seeds that count as 0, the most problems in one seed
 	for _, seed := range seeds {
 		s.n += len(seed)
 		before := map[int]bool{}
@@ -110,6 +111,7 @@ func bits(seeds [][]Pair, shuffled bool) Estimate {
 			x[i], y[i] = p.X, p.Y
 			before[index.of(p.Cluster)] = true
 		}
+		most = max(most, len(before))
 		if len(before) < MinClusters {
 			empty++
 			s.values, s.errors = append(s.values, 0), append(s.errors, nil)
@@ -123,9 +125,9 @@ func bits(seeds [][]Pair, shuffled bool) Estimate {
 		s.values = append(s.values, max(0, value))
 		s.errors = append(s.errors, influences(seed, x, y, index))
 	}
-	if s.clusters = index.len(); s.clusters < MinClusters {
+	if s.clusters = index.len(); empty == len(seeds) {
 		if len(seeds) == 0 || s.n > 0 {
-			return NotReportable(s.n, len(seeds), "pairs of only %d problems, at least %d are needed", s.clusters, MinClusters)
+			return NotReportable(s.n, len(seeds), "pairs of only %d problems in a seed, at least %d are needed", most, MinClusters)
 		}
 		s.clusters = MinClusters // nobody wrote any such word: no bits, for certain
 	}
