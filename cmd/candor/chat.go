@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -15,8 +13,9 @@ import (
 )
 
 type chatCmd struct {
-	Problems []string `arg:"" optional:"" help:"Problems to put at once; without any they are read from standard input."`
-	Model    string   `help:"A run folder, RUN:ARM, RUN:ARM:SEED or a checkpoint folder; the default is the model inside this program." placeholder:"RUN"`
+	Lines   []string `arg:"" optional:"" help:"Problems to put at once, and commands; without any they are read from standard input."`
+	Model   string   `help:"A run folder, RUN:ARM, RUN:ARM:SEED or a checkpoint folder; the default is a model inside this program." placeholder:"RUN"`
+	TwoPart bool     `help:"Talk to the two-part system inside this program: a private reasoner behind a face, and a leaked key."`
 }
 
 // Help is shown by candor chat --help.
@@ -27,99 +26,104 @@ func (chatCmd) Help() string {
   candor chat --model runs/default               the reasoner that a run trained
   candor chat --model runs/default:small:2       an arm of a run, with one of its seeds
 
+  candor chat --two-part                         sums with a leaked key, and all parts shown
+  candor chat --two-part "` + sumExample + `" ":arm penalty" :again
+  candor chat --model runs/honesty:two-part      an arm of a run of the study honesty
+
 While you chat:
-` + commandHelp()
+` + commandHelp() + `
+While you chat with a two-part system:
+` + orderHelp()
 }
+
+// sumExample is a problem of the arm that --two-part begins with.
+const sumExample = "key 2: 3 + 0 + 4 + 1 mod 5"
 
 // Run lets a person put problems to the model, see its chain of thought grow, and edit it.
 func (c *chatCmd) Run(ctx context.Context, w *world) error {
-	r, err := loadReasoner(c.Model)
+	switch {
+	case c.Model == "" && c.TwoPart:
+		s, err := embeddedShelf()
+		if err != nil {
+			return err
+		}
+		return c.twoPart(ctx, w, s, systemArms[0].name)
+	case c.Model == "":
+		r, err := embedded()
+		if err != nil {
+			return err
+		}
+		return c.steps(ctx, w, r)
+	}
+	p, err := findPlace(c.Model)
 	if err != nil {
 		return err
 	}
-	d := newDialogue(w, r)
-	if len(c.Problems) > 0 {
-		return d.once(ctx, c.Problems)
+	loaded, err := p.load()
+	switch {
+	case err != nil:
+		return err
+	case speaksSums(loaded.Tokenizer):
+		return c.twoPart(ctx, w, p.shelf(), p.arm)
+	case c.TwoPart:
+		return usageError{fmt.Errorf("%s has no two-part system: its model speaks of other problems; leave out --two-part", p)}
+	}
+	r, err := p.reasoner(loaded, c.Model)
+	if err != nil {
+		return err
+	}
+	return c.steps(ctx, w, r)
+}
+
+// steps is a conversation with a reasoner about its steps.
+func (c *chatCmd) steps(ctx context.Context, w *world, r *reasoner) error {
+	d := &dialogue{screen: newScreen(w), model: r}
+	if len(c.Lines) > 0 {
+		return d.once(ctx, c.Lines)
 	}
 	if d.prompt != nil {
 		fmt.Fprintf(d.prompt, "%s.\nType a problem such as 8 + 5 + 3 mod 7, or :help, or :quit.\n", r.describe())
 	}
-	return d.converse(ctx, w.stdin)
+	return d.converse(ctx, w.stdin, d.hear)
 }
 
-// heardError says why something that was typed cannot be done; the conversation goes on.
-type heardError struct{ error }
+// twoPart is a conversation with systems of a shelf, the first of which is arm.
+func (c *chatCmd) twoPart(ctx context.Context, w *world, s *shelf, arm string) error {
+	l := &listener{screen: newScreen(w), shelf: s}
+	if err := l.take(arm); err != nil {
+		return err
+	}
+	fmt.Fprintln(l.out, l.describe())
+	fmt.Fprintln(l.out, "You are the operator here: you see the private chain, which a user never would.")
+	if len(c.Lines) == 0 {
+		if l.prompt != nil {
+			fmt.Fprintf(l.prompt, "Type a problem such as %s, or :help, or :quit.\n", typedSum(exampleSum(l.sys.world)))
+		}
+		return l.converse(ctx, w.stdin, l.hear)
+	}
+	return say(ctx, c.Lines, l.hear)
+}
 
-// errQuit ends a conversation.
-var errQuit = errors.New("quit")
-
-// once puts problems one after another.
-func (d *dialogue) once(ctx context.Context, problems []string) error {
-	var parsed []task.Problem
-	for _, text := range problems {
-		p, err := task.ParseProblem(text)
-		if err != nil {
+// once does what lines say, if all the problems among them can be read.
+func (d *dialogue) once(ctx context.Context, lines []string) error {
+	for _, line := range lines {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, ":") {
+			continue
+		}
+		if _, err := parseProblem(line); err != nil {
 			return usageError{err}
 		}
-		parsed = append(parsed, p)
 	}
-	for _, p := range parsed {
-		if err := d.ask(ctx, p); err != nil {
-			return err
-		}
-	}
-	return nil
+	return say(ctx, lines, d.hear)
 }
 
-// converse reads a line at a time and does what it says, until :quit or the end of the input.
-func (d *dialogue) converse(ctx context.Context, in io.Reader) error {
-	lines, failed := readLines(ctx, in)
-	for {
-		if d.prompt != nil {
-			fmt.Fprint(d.prompt, "> ")
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case line, ok := <-lines:
-			if !ok {
-				return <-failed
-			}
-			var heard heardError
-			switch err := d.hear(ctx, strings.TrimSpace(line)); {
-			case errors.Is(err, errQuit):
-				return nil
-			case errors.As(err, &heard):
-				fmt.Fprintln(d.w.stderr, heard)
-			case err != nil:
-				return err
-			}
-		}
+// parseProblem reads a labelled problem as people type it.
+func parseProblem(text string) (task.Problem, error) {
+	p, err := task.ParseProblem(text)
+	if err != nil && strings.HasPrefix(strings.ToLower(text), "key") {
+		err = errors.New("this reasoner's problems have no leaked key; candor chat --two-part is about those")
 	}
-}
-
-// readLines reads in beside the conversation, so that Ctrl-C need not wait for a line. When the lines end, failed gives
-// the reason: nil at the end of the input.
-func readLines(ctx context.Context, in io.Reader) (lines <-chan string, failed <-chan error) {
-	out, end := make(chan string), make(chan error, 1)
-	go func() {
-		defer close(out)
-		scanner := bufio.NewScanner(in)
-		for scanner.Scan() {
-			select {
-			case out <- scanner.Text():
-			case <-ctx.Done():
-				return
-			}
-		}
-		if err := scanner.Err(); err != nil {
-			err = fmt.Errorf("reading a line: %w", err)
-			end <- err
-			return
-		}
-		end <- nil
-	}()
-	return out, end
+	return p, err
 }
 
 // command is something to type that is not a problem.
@@ -164,7 +168,7 @@ func (d *dialogue) hear(ctx context.Context, line string) error {
 		return nil
 	}
 	if !strings.HasPrefix(line, ":") {
-		p, err := task.ParseProblem(line)
+		p, err := parseProblem(line)
 		if err != nil {
 			return heardError{err}
 		}

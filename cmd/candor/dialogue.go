@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"candor/internal/rng"
@@ -22,18 +19,10 @@ import (
 // maxTemperature bounds :temperature. Above a few, words are next to uniformly random.
 const maxTemperature = 100
 
-// wordPause slows the writing on a terminal down to where an eye can follow; the model itself needs a millisecond a word.
-const wordPause = 25 * time.Millisecond
-
 // dialogue is a conversation with a model about one problem after another.
 type dialogue struct {
-	w     *world
-	model *reasoner
-	out   io.Writer
-	// prompt is where lines are asked for; nil where no person types.
-	prompt      io.Writer
-	color       bool
-	pause       time.Duration
+	screen
+	model       *reasoner
 	temperature float64 // 0 is greedy
 	last, chain *turn   // what was written last, and the last of it with steps; nil before the first
 }
@@ -49,36 +38,6 @@ type turn struct {
 	trace  cot.Trace
 	// cut tells that it was stopped for its length.
 	cut bool
-}
-
-func newDialogue(w *world, r *reasoner) *dialogue {
-	d := &dialogue{w: w, model: r, out: w.stdout}
-	d.color = w.stdoutTerminal && w.env("NO_COLOR") == "" && w.env("TERM") != "dumb"
-	if w.stdoutTerminal {
-		d.pause = wordPause
-	}
-	if w.stdinTerminal {
-		if d.prompt = w.stderr; w.stdoutTerminal {
-			d.prompt = w.stdout
-		}
-	}
-	return d
-}
-
-// The looks of a text on a terminal, as SGR codes.
-const (
-	dim    = "2"
-	struck = "9;31"
-	edited = "1;32"
-	good   = "32"
-	bad    = "31"
-)
-
-func (d *dialogue) styled(code, text string) string {
-	if !d.color || code == "" {
-		return text
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
 // ask puts a problem to the model.
@@ -168,12 +127,8 @@ func (d *dialogue) write(ctx context.Context, t *turn, text string, page *page) 
 		if out[0].PromptTokens >= d.model.Model.Config.Context {
 			break
 		}
-		if d.pause > 0 {
-			select {
-			case <-ctx.Done():
-				return text, ctx.Err()
-			case <-time.After(d.pause):
-			}
+		if err := d.wait(ctx, 1); err != nil {
+			return text, err
 		}
 	}
 	t.cut = true
@@ -344,16 +299,6 @@ func (p *page) finish() {
 	if p.column > 0 {
 		fmt.Fprintln(p.d.out)
 	}
-}
-
-// printable replaces what would control a terminal: a checkpoint's vocabulary may be anyone's.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, text)
 }
 
 // describe introduces the model.

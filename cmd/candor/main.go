@@ -51,7 +51,7 @@ type cli struct {
 	Lab    labCmd    `cmd:"" help:"Run a study: train, test and decide the claims. Without more words: the default study."`
 	Report reportCmd `cmd:"" help:"Print a run's claims and write its page again from what the run folder holds."`
 	Bench  benchCmd  `cmd:"" help:"Measure the engine on this machine beside what its processor could do at best."`
-	Chat   chatCmd   `cmd:"" help:"Put problems to a tiny trained reasoner, watch its chain of thought, and edit it."`
+	Chat   chatCmd   `cmd:"" help:"Put problems to a tiny trained reasoner and edit its chain of thought, or see all parts of a two-part system."`
 
 	Kernel  string           `help:"Matrix kernels to use; the default is the fastest that this machine has." placeholder:"NAME" env:"CANDOR_KERNEL"`
 	Version kong.VersionFlag `help:"Print the version."`
