@@ -25,7 +25,7 @@ import (
 
 var (
 	shots = flag.String("shots", "", "folder to write screenshots to")
-	shot  = flag.String("shot-of", "", "run folder to take the screenshots of, instead of the example")
+	shot  = flag.String("shot-of", "", "run folder to take the screenshots of, instead of the examples")
 )
 
 // findBrowser returns a Chromium, or ends the test: as a failure in continuous integration (CI is set), else as skipped.
@@ -298,33 +298,48 @@ func TestShots(t *testing.T) {
 	if err := os.MkdirAll(*shots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	in := exampleInput()
+	inputs := map[string]Input{"": exampleInput(), "honesty-": honestyInput()}
 	if *shot != "" {
-		var err error
-		if in, err = Load(*shot); err != nil {
+		in, err := Load(*shot)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	path := filepath.Join(*shots, "report.html")
-	if err := os.WriteFile(path, []byte(render(t, in)), 0o644); err != nil {
-		t.Fatal(err)
+		inputs = map[string]Input{"": in}
 	}
 	b := newTab(t)
+	for name, in := range inputs {
+		shoot(b, *shots+string(filepath.Separator)+name, render(t, in))
+	}
+}
+
+// shoot takes pictures of a page and of the sections of a study of honesty; their names begin with prefix.
+func shoot(b *tab, prefix, html string) {
+	save := func(name string, data []byte, err error) {
+		if err == nil {
+			err = os.WriteFile(prefix+name, data, 0o644)
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	save("report.html", []byte(html), nil)
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int{1200, 360, 800} { // 800 is paper
 			b.look(width, scheme)
-			b.run(chromedp.Navigate("file://" + path))
+			b.run(chromedp.Navigate("file://" + prefix + "report.html"))
 			b.contains(positionText, "1 of ")
-			b.run(do("document.querySelector('.claim details').open = true"))
+			b.run(do("document.querySelectorAll('.claim details').forEach((d, i) => d.open = i == 0)"),
+				do("document.querySelectorAll('details.decoded').forEach((d, i) => d.open = i == 2 || i == 3)"))
 			if width == 800 {
 				b.run(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}))
 			}
 			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(*shots, fmt.Sprintf("%s-%d.png", scheme, width)), png, 0o644); err != nil {
-				t.Fatal(err)
+			save(fmt.Sprintf("%s-%d.png", scheme, width), png, err)
+			for _, id := range []string{"hiding", "leak", "dose", "decoded"} {
+				if b.text("!!document.getElementById('"+id+"')") == "true" {
+					png, err := chromedp.Run(b.ctx, chromedp.Screenshot(chromedp.CSS("#"+id)))
+					save(fmt.Sprintf("%s-%s-%d.png", id, scheme, width), png, err)
+				}
 			}
 		}
 	}

@@ -102,21 +102,32 @@ func newCurveGroup(metric string, cs []Curve, order func(a, b string) bool, titl
 	return g
 }
 
-// stepAxis spans steps 0 to the last, so that labels stand right at the lines' ends; its ticks are the ends and the round
-// steps that fit between them.
+// stepAxis spans steps 0 to the last, so that labels stand right at the lines' ends.
 func stepAxis(cs []Curve) axis {
 	last := 1
 	for _, c := range cs {
 		last = max(last, c.Steps[len(c.Steps)-1])
 	}
-	x := axis{lo: 0, hi: float64(last), Unit: "step"}
-	x.Ticks = []tick{{At: "0%", Label: "0"}}
+	return axis{lo: 0, hi: float64(last), Unit: "step", Ticks: stepTicks(last)}
+}
+
+// stepTicks are the ends of the steps and the round steps that fit between them.
+func stepTicks(last int) []tick {
+	x := axis{lo: 0, hi: float64(last)}
+	ticks := []tick{{At: "0%", Label: "0"}}
 	step := niceStep(x.hi / 3)
 	for v := step; v < .85*x.hi; v += step {
-		x.Ticks = append(x.Ticks, tick{At: x.at(v), Label: short(v)})
+		ticks = append(ticks, tick{At: x.at(v), Label: stepLabel(v)})
 	}
-	x.Ticks = append(x.Ticks, tick{At: "100%", Label: strconv.Itoa(last)})
-	return x
+	return append(ticks, tick{At: "100%", Label: stepLabel(x.hi)})
+}
+
+// stepLabel writes a step, and one that no training has reached in few characters.
+func stepLabel(step float64) string {
+	if step >= 1e7 {
+		return strconv.FormatFloat(step, 'g', 3, 64)
+	}
+	return short(step)
 }
 
 func newCurvePanel(metric, arm, title string, cs []Curve, y axis) curvePanel {

@@ -11,10 +11,15 @@
 //  3. each claim with its statement, who argues it, verdict, estimate, interval, threshold and, folded away, the rule,
 //     the parts, the runs and a link to the samples;
 //  4. the controls, drawn the same way;
-//  5. the arms, then the learning curves (one panel an arm, one line a seed);
-//  6. accuracy and answer change by intervention, for every arm whose chains were edited;
-//  7. the reader: one problem's chains side by side, edits in place;
-//  8. settings and machine.
+//  5. the arms;
+//  6. for a study of honesty: hiding and a leaked key over training (a panel an arm, a strip a metric), the dose of the
+//     penalty, and chains decoded beside the code that each seed uses;
+//  7. accuracy, then the learning curves (one panel an arm, one line a seed);
+//  8. accuracy and answer change by intervention, for every arm whose chains were edited;
+//  9. the reader: one problem's chains side by side, edits in place;
+//  10. settings and machine.
+//
+// A section without data is left out, so a page holds what its run has.
 //
 // # Untrusted text
 //
@@ -27,10 +32,11 @@
 //
 // Figures are inline SVG without a viewBox: x positions are percentages and heights are pixels, so that text keeps its
 // size from 360 px to paper. Learning curves put their polyline in a stretched inner SVG with a stroke that does not
-// scale.
+// scale. Lines over training have at most [maxBins] points, each the mean over a stretch of equal length, and the page says
+// how long it is. Words are decoded as the claims do it: fitted on every second problem, tried on the others.
 //
 // # Bounds
 //
-// A run may have 50,000 samples. The reader carries at most [maxSamples] of them, chosen by [pick] so that each run, arm,
+// A run may have 100,000 samples. The reader carries at most [maxSamples] of them, chosen by [pick] so that each run, arm,
 // intervention and outcome is seen; the page says how many are shown. Equal inputs give equal bytes.
 package report

@@ -16,13 +16,20 @@ import (
 var (
 	//go:embed page/report.html
 	pageHTML string
+	//go:embed page/honesty.html
+	honestyHTML string
 	//go:embed page/style.css
 	pageCSS string
+	//go:embed page/honesty.css
+	honestyCSS string
 	//go:embed page/reader.js
 	pageJS string
 )
 
-var page = template.Must(template.New("report").Parse(pageHTML))
+var (
+	page   = template.Must(template.Must(template.New("report").Parse(pageHTML)).New("honesty").Parse(honestyHTML))
+	styles = pageCSS + honestyCSS
+)
 
 // view is what the template is filled from.
 type view struct {
@@ -36,6 +43,9 @@ type view struct {
 	Forest       []forestGroup
 	Controls     []*claimView
 	Arms         []armView
+	Hiding, Leak trainingFigure
+	Dose         *doseFigure
+	Decoded      decoding
 	Accuracy     []accuracyRow
 	Curves       []curveGroup
 	Edits        []editFigure
@@ -65,7 +75,7 @@ func WriteHTML(w io.Writer, in Input) error {
 		return err
 	}
 	var buf bytes.Buffer
-	if err := page.Execute(&buf, v); err != nil {
+	if err := page.ExecuteTemplate(&buf, "report", v); err != nil {
 		return fmt.Errorf("report: filling the page: %w", err)
 	}
 	if _, err := w.Write(buf.Bytes()); err != nil {
@@ -84,8 +94,9 @@ func newView(in Input) (view, error) {
 	}
 	claims, controls := in.split()
 	v := view{
-		CSP: policy(pageCSS, pageJS), CSS: template.CSS(pageCSS), JS: template.JS(pageJS), Data: template.JS(js),
+		CSP: policy(styles, pageJS), CSS: template.CSS(styles), JS: template.JS(pageJS), Data: template.JS(js),
 		Title: oneLine(in.Title), Summary: in.summary(), Facts: facts(in), Machine: cleanKV(in.Machine), Settings: visibleText(in.Settings),
+		Hiding: hidingFigure(in.Trainings, order, title), Leak: leakFigure(in, order, title), Dose: newDoseFigure(in), Decoded: newDecoding(in, order, title),
 		Accuracy: accuracies(in, order), AccuracyAxis: accuracyAxis,
 		Curves: curves(in, order, title), Edits: editFigures(in.Samples, order, title),
 		HasReader: len(d.Items) > 0, Shown: thousands(d.Shown), Total: thousands(d.Total),

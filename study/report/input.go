@@ -19,6 +19,8 @@ type Input struct {
 	Samples []runlog.Sample
 	// Curves are the training metrics to draw; those of one metric share the upright axis.
 	Curves []Curve
+	// Trainings are the stages of reinforcement learning on sums, with what the pictures of hiding and of a leaked key need.
+	Trainings []Training
 	// Arms describe the arms and set their order; arms met only in samples or curves follow by name.
 	Arms []Arm
 	// Settings is the study's YAML, shown as it is.
@@ -71,6 +73,14 @@ func (in Input) validate() error {
 				c.Metric, c.Arm, c.Seed, len(c.Steps), len(c.Values))
 		}
 	}
+	for _, t := range in.Trainings {
+		for name, s := range t.Series {
+			if len(s.Steps) != len(s.Values) {
+				return fmt.Errorf("report: series %s of arm %s, seed %d has %d steps but %d values; they must be equal",
+					name, t.Arm, t.Seed, len(s.Steps), len(s.Values))
+			}
+		}
+	}
 	return nil
 }
 
@@ -104,6 +114,10 @@ func (in Input) clean() Input {
 	in.Curves = slices.Clone(in.Curves)
 	for i := range in.Curves {
 		in.Curves[i].Arm, in.Curves[i].Metric = oneLine(in.Curves[i].Arm), oneLine(in.Curves[i].Metric)
+	}
+	in.Trainings = slices.Clone(in.Trainings)
+	for i := range in.Trainings {
+		in.Trainings[i].Arm, in.Trainings[i].Run = oneLine(in.Trainings[i].Arm), oneLine(in.Trainings[i].Run)
 	}
 	in.Arms = slices.Clone(in.Arms)
 	for i := range in.Arms {
@@ -230,6 +244,9 @@ func (in Input) summary() []string {
 		line := fmt.Sprintf("Of %s, %d came out as they must", plural(t.total(), "control"), t.supported)
 		if t.supported == t.total() {
 			line = capital(plural(t.total(), "control")) + " came out as they must"
+			if t.total() == 1 {
+				line = "The one control came out as it must"
+			}
 		}
 		switch {
 		case t.refuted == 1:

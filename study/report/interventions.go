@@ -133,6 +133,18 @@ func newEditCell(a axis, bySeed map[int][]metric.Observation) editCell {
 	if len(bySeed) == 0 {
 		return editCell{}
 	}
+	e := estimateOf(bySeed)
+	est, lo, hi := e.Pointers()
+	return editCell{
+		Has:     true,
+		Numbers: newNumbers(est, lo, hi, a.Unit),
+		Mark:    newMark(a, est, lo, hi, nil, e.PerSeed, sideNone),
+		Note:    e.Note,
+	}
+}
+
+// estimateOf is the mean of shares over seeds.
+func estimateOf(bySeed map[int][]metric.Observation) metric.Estimate {
 	seeds := make([]int, 0, len(bySeed))
 	for s := range bySeed {
 		seeds = append(seeds, s)
@@ -142,14 +154,7 @@ func newEditCell(a axis, bySeed map[int][]metric.Observation) editCell {
 	for i, s := range seeds {
 		groups[i] = bySeed[s]
 	}
-	e := metric.Mean(groups, metric.Unit)
-	est, lo, hi := e.Pointers()
-	return editCell{
-		Has:     true,
-		Numbers: newNumbers(est, lo, hi, a.Unit),
-		Mark:    newMark(a, est, lo, hi, nil, e.PerSeed, sideNone),
-		Note:    e.Note,
-	}
+	return metric.Mean(groups, metric.Unit)
 }
 
 func indicator(b bool) float64 {

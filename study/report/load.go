@@ -43,11 +43,11 @@ func Load(dir string) (Input, error) {
 	for _, arm := range m.Arms {
 		in.Arms = append(in.Arms, Arm{Name: arm.Name, Title: arm.Name, Description: arm.About, Stages: arm.Kinds})
 		for _, seed := range m.Seeds {
-			curves, err := loadCurves(dir, arm, seed)
+			curves, trainings, err := loadArm(dir, arm, seed)
 			if err != nil {
 				return Input{}, err
 			}
-			in.Curves = append(in.Curves, curves...)
+			in.Curves, in.Trainings = append(in.Curves, curves...), append(in.Trainings, trainings...)
 		}
 	}
 	return in, nil
@@ -63,31 +63,12 @@ func shown(t time.Time) string {
 // mostPoints bounds the points of a curve; more could not be told apart.
 const mostPoints = 120
 
-func loadCurves(dir string, arm runlog.Arm, seed int) ([]Curve, error) {
-	var curves []Curve
-	for _, stage := range arm.Stages[strconv.Itoa(seed)] {
-		kind, _, _ := strings.Cut(stage, "-")
-		metrics := curveMetrics[kind]
-		path := filepath.Join(dir, "stages", stage, "metrics.jsonl")
-		if _, err := os.Stat(path); err != nil || metrics == nil {
-			continue
-		}
-		rows, _, err := runlog.ReadMetrics(path, true)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range metrics {
-			c := Curve{Arm: arm.Name, Seed: seed, Metric: kind + ": " + name}
-			for i, row := range rows {
-				v, ok := row.Values[name]
-				if ok && (len(rows) <= mostPoints || i%(len(rows)/mostPoints+1) == 0 || i == len(rows)-1) {
-					c.Steps, c.Values = append(c.Steps, row.Step), append(c.Values, v)
-				}
-			}
-			if len(c.Steps) > 0 {
-				curves = append(curves, c)
-			}
-		}
-	}
-	return curves, nil
+func kindOf(stage string) string {
+	kind, _, _ := strings.Cut(stage, "-")
+	return kind
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

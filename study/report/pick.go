@@ -59,6 +59,7 @@ type dataText struct {
 	Run          int     `json:"run"`
 	Prompt       string  `json:"prompt,omitempty"`
 	Chain        string  `json:"chain"`
+	Shown        string  `json:"shown,omitempty"` // the chain as it was rewritten for whoever read on
 	Answer       string  `json:"answer"`
 	Outcome      outcome `json:"outcome"`
 	Original     string  `json:"original,omitempty"`
@@ -191,7 +192,7 @@ func bundlesOf(samples []runlog.Sample) []bundle {
 		}
 		for _, k := range b.samples {
 			s := &samples[k]
-			b.text += min(len(s.Chain), 4*maxRunes) + min(len(s.Problem), 4*maxRunes) + min(len(s.Prompt), 4*maxRunes)
+			b.text += min(len(s.Chain), 4*maxRunes) + min(len(s.Shown), 4*maxRunes) + min(len(s.Problem), 4*maxRunes) + min(len(s.Prompt), 4*maxRunes)
 		}
 	}
 	slices.SortFunc(bundles, func(x, y bundle) int {
@@ -308,7 +309,7 @@ func newDataClaim(d claim.Decision, runs *index) (c dataClaim, ok bool) {
 
 func newText(s *runlog.Sample, intervention, run int, values *index) dataText {
 	t := dataText{
-		Intervention: intervention, Run: run, Prompt: visible(s.Prompt), Chain: visible(s.Chain), Answer: visible(s.Answer),
+		Intervention: intervention, Run: run, Prompt: visible(s.Prompt), Chain: visible(s.Chain), Shown: visible(s.Shown), Answer: visible(s.Answer),
 		Outcome: outcomeOf(s), Original: visible(s.Original), Follows: visible(s.Follows),
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Values)) {

@@ -155,7 +155,9 @@
     const c = element("article", own ? "card own" : "card");
     const h = element("h3", "", title + " ");
     h.append(element("span", "small", sub));
-    c.append(h, chainOf(text.chain, before), said(text, target));
+    c.append(h, chainOf(text.chain, before));
+    if (text.shown !== undefined) c.append(element("p", "effect", "passed on, rewritten:"), chainOf(text.shown, text.chain));
+    c.append(said(text, target));
     if (text.original !== undefined && text.outcome !== "unparsed" && data.interventions[text.iv] !== "none") {
       c.append(element("p", "effect", kept(text) ? "same answer as without the edit" : "without the edit it was " + text.original));
       if (text.follows !== undefined) c.append(element("p", "effect", "the edited chain leads to " + text.follows +
