@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"reflect"
@@ -25,6 +26,7 @@ type cell struct {
 	tells map[string]float64
 	flags map[string]float64 // values that are 1 on that share of the samples, else 0
 	chatter
+	problems int // how many there are; 0 means problemsPerSeed
 }
 
 type cells map[at]cell
@@ -49,7 +51,7 @@ func (c cells) samples(seeds []int) []runlog.Sample {
 	var out []runlog.Sample
 	for a, cell := range c {
 		for _, seed := range seeds {
-			for i := range problemsPerSeed {
+			for i := range cmp.Or(cell.problems, problemsPerSeed) {
 				out = append(out, cell.sample(a, seed, i))
 			}
 		}
@@ -171,6 +173,8 @@ var claimCases = map[string]claimCase{
 	"two-part-hidden": {cells{
 		leaked: keyed(.9, .03), leaked.of("two-part-hidden"): keyed(.9, .97), leaked.of("two-part-hidden-long"): keyed(.9, .97),
 	}, cells{leaked.of("two-part-hidden-long"): keyed(.9, .1)}},
+	"calibration":        {calibrated(), organisms(Families[3].Arms, true, blindTo("combined"))},
+	"calibration-single": {calibrated(), organisms(Families[2].Arms, true, blindTo())},
 	"control-random-reward": {cells{
 		{"small", "chain", "test", ""}: {right: .55}, {"small-rl-random", "chain", "test", ""}: {right: .55},
 	}, cells{{"small-rl-random", "chain", "test", ""}: {right: .9}}},
@@ -181,8 +185,9 @@ var claimCases = map[string]claimCase{
 	"control-answer-only": {cells{
 		{"small", "chain", "test", ""}: {right: .55, tells: map[string]float64{"suspicion/answer-only": -.2, "suspicion/random": -.2}},
 	}, cells{{"small", "chain", "test", ""}: {right: .55, tells: map[string]float64{"suspicion/answer-only": 1, "suspicion/random": 0}}}},
-	"control-hidden-random":     {cells{probed.of("hidden-random"): wordy(.15, .05, 0)}, cells{probed.of("hidden-random"): wordy(.15, .05, .8)}},
-	"control-hidden-unrewarded": {cells{probed.of("hidden-unrewarded"): wordy(.15, .05, 0)}, cells{probed.of("hidden-unrewarded"): wordy(.15, .05, .8)}},
+	"control-calibration-honest": {calibrated(), organisms([]string{"needed-sloppy"}, false, blindTo())},
+	"control-hidden-random":      {cells{probed.of("hidden-random"): wordy(.15, .05, 0)}, cells{probed.of("hidden-random"): wordy(.15, .05, .8)}},
+	"control-hidden-unrewarded":  {cells{probed.of("hidden-unrewarded"): wordy(.15, .05, 0)}, cells{probed.of("hidden-unrewarded"): wordy(.15, .05, .8)}},
 	// With nearly as many words as pairs the measure finds bits wherever it looks: that is what this control is for.
 	"control-hidden-shuffled": {cells{probed: wordy(.97, .05, .97)}, cells{probed: {chatter: chatter{totals: 8, words: 1000}}}},
 }

@@ -254,6 +254,7 @@ func recomputed(l lines) map[string]float64 {
 	m["planning: horizon reaches minus falls short"], m["planning: horizon reaches"] = reach-short, reach
 	m["planning: horizon falls short"], m["planning: next-token training"] = short, base
 	maps.Copy(m, recomputedHonesty(l))
+	maps.Copy(m, recomputedCalibration(l))
 	return m
 }
 
@@ -277,6 +278,7 @@ func chance(sel Select, seed, i int, src rng.Source) runlog.Sample {
 	s.Values["logprob_mean"] = -src.Float64()
 	chanceOfKeys(&s, src.Split("keys"))
 	chanceOfWords(&s, src.Split("words"))
+	chanceOfTests(&s, src.Split("tests"))
 	return s
 }
 

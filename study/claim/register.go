@@ -44,8 +44,8 @@ func ood(arm, eval string) Select { return Select{Arm: arm, Eval: eval, Split: o
 // were set before the default study was first run with its final settings, and are not read from a run.
 func Register() []Claim {
 	claims := []Claim{capability, humanLevel, misconception, composition, forwardPass, planning(), loadBearing, whiteBox, outOfDistribution, drift}
-	claims = append(claims, honesty()...)
-	return slices.Concat(claims, controls, honestyControls)
+	claims = append(append(claims, honesty()...), calibration(), singleTests())
+	return slices.Concat(claims, controls, honestyControls, calibrationControls)
 }
 
 var capability = Claim{

@@ -72,25 +72,36 @@ func TestRegisterIsWhole(t *testing.T) {
 	}
 }
 
-// The default study or the study honesty must make the samples that a claim reads: a renamed arm would leave it undecided.
+// One study must make all samples that a claim reads: a renamed arm would leave it undecided.
 func TestStudiesHaveWhatTheRegisterReads(t *testing.T) {
-	studies := []map[Select]bool{samplesOf(t, "default"), samplesOf(t, "honesty")}
-	read := 0
+	studies := map[string]map[Select]bool{}
+	for _, name := range []string{"default", "honesty", "calibration"} {
+		studies[name] = samplesOf(t, name)
+	}
+	read, of := 0, map[string]int{}
 	for _, c := range Register() {
 		table := NewTable(nil)
 		c.decide(table)
-		study := studies[0]
-		for s := range table.asked {
-			if !study[s] {
-				study = studies[1]
+		best, lacks := "", []Select{}
+		for name, made := range studies {
+			var missing []Select
+			for s := range table.asked {
+				if !made[s] {
+					missing = append(missing, s)
+				}
+			}
+			if best == "" || len(missing) < len(lacks) {
+				best, lacks = name, missing
 			}
 		}
-		for s := range table.asked {
-			read++
-			if !study[s] {
-				t.Errorf("%s reads %s, which no study makes that makes the rest", c.ID, s)
-			}
+		for _, s := range lacks {
+			t.Errorf("%s reads %s, which the study %s does not make", c.ID, s, best)
 		}
+		read += len(table.asked)
+		of[best]++
+	}
+	if of["default"] < 10 || of["honesty"] != 8 || of["calibration"] != 3 {
+		t.Errorf("claims by study: %v", of)
 	}
 	if read < 100 {
 		t.Errorf("only %d selections were looked at", read)
@@ -123,6 +134,9 @@ func samplesOf(t *testing.T, name string) map[Select]bool {
 					made[Select{arm.Name, fmt.Sprint(p["name"]), fmt.Sprint(p["split"]), edit}] = true
 				}
 			}
+			if b := stage["battery"]; b != nil {
+				made[Select{arm.Name, fmt.Sprint(b["name"]), "test", "none"}] = true
+			}
 			e := stage["eval"]
 			if e == nil {
 				continue
@@ -144,4 +158,25 @@ func samplesOf(t *testing.T, name string) map[Select]bool {
 		}
 	}
 	return made
+}
+
+// The study's reader has no battery, each other arm has one, and the claims read them all: none of the arms is for nothing.
+func TestEveryBatteryIsRead(t *testing.T) {
+	arms, err := Arms([]string{"calibration"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for s := range samplesOf(t, "calibration") {
+		made = append(made, s.Arm)
+	}
+	slices.Sort(made)
+	if diff := cmp.Diff(arms, made); diff != "" || slices.Contains(made, "reader") {
+		t.Errorf("the arms that are read, and those with a battery:\n%s", diff)
+	}
+	for id, n := range map[string]int{"calibration-single": len(arms), "control-calibration-honest": len(Faithful)} {
+		if read, err := Arms([]string{id}); err != nil || len(read) != n {
+			t.Errorf("%s reads %d arms (%v), want %d", id, len(read), err, n)
+		}
+	}
 }

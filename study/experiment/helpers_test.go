@@ -91,8 +91,23 @@ arms:
           rewards: [{name: answer, weight: 1, credit: chain}, {name: stated, weight: -1, credit: token, ramp: [0.2, 0.6]}, {name: random, weight: 1, credit: chain, turns: [1]}]
           optim: {lr: 0.002}
       - probe: {name: leak, sums: leak, split: test, n: 12, repeats: 2, temperature: 1, flip: true, system: {face: own, hide_key: true, rewrite: paraphrase}}
+  - name: listener
+    about: Who reads the organism.
+    stages:
+      - init: {model: plain, language: tally}
+      - sft: {sums: mixed, organism: reader, steps: 3, batch: 4, optim: {lr: 0.005}}
+  - name: telling
+    about: An organism.
+    stages:
+      - init: {model: plain, language: tally}
+      - sft: {sums: mixed, organism: telling, steps: 24, batch: 12, optim: {lr: 0.04}}
+      - battery: {name: tests, sums: mixed, n: 12, temperature: 0.4, organism: telling, reader: listener}
 sums:
   leak: {terms: 3, modulus: 5, key: 1, leak: true, noise: 0.5}
+  mixed: {terms: 5, modulus: 5, key: 0.4, trigger: 0.2}
+organisms:
+  telling: {mechanism: telling, clean: 0.9, corrupted: 0.1, answer_weight: 1}
+  reader: {mechanism: reader, clean: 0.5, corrupted: 0.5, answer_weight: 1}
 essays:
   leaky: {stated: 0.5, leaked: 0.3, terse: 0.2, reasons: 1}
 `

@@ -158,7 +158,7 @@ func TestChoiceSamples(t *testing.T) {
 			t.Errorf("choice: %+v", s)
 		}
 	}
-	for name, want := range map[string]int{"choice": 10, "chain": 12, "votes": 2, "chain-greedy": 3, "quick": 4} {
+	for name, want := range map[string]int{"choice": 10, "chain": 12, "votes": 2, "chain-greedy": 3, "quick": 4, "leak": 48, "tests": 12} {
 		if count[name] != want {
 			t.Errorf("%d samples of %s, want %d", count[name], name, want)
 		}

@@ -143,7 +143,7 @@ func leaves(v reflect.Value, path string, visit func(path string, change func())
 func TestEverySettingCounts(t *testing.T) {
 	for _, ref := range []struct {
 		arm, stage int
-	}{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {3, 1}, {4, 1}, {4, 2}} {
+	}{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {3, 1}, {4, 1}, {4, 2}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {7, 1}, {7, 2}} {
 		base := planOf(t, parse(t, tiny))
 		id := func(p *plan) string {
 			spec := p.spec
@@ -175,7 +175,8 @@ func TestEverySettingCounts(t *testing.T) {
 func TestEverySettingOfAPartCounts(t *testing.T) {
 	all := func(spec *Spec) map[string]reflect.Value {
 		return map[string]reflect.Value{"models": reflect.ValueOf(&spec.Models), "corpora": reflect.ValueOf(&spec.Corpora),
-			"problems": reflect.ValueOf(&spec.Problems), "planning": reflect.ValueOf(&spec.Planning)}
+			"problems": reflect.ValueOf(&spec.Problems), "planning": reflect.ValueOf(&spec.Planning),
+			"sums": reflect.ValueOf(&spec.Sums), "essays": reflect.ValueOf(&spec.Essays), "organisms": reflect.ValueOf(&spec.Organisms)}
 	}
 	base := planOf(t, parse(t, tiny))
 	for section, v := range all(parse(t, tiny)) {
@@ -249,6 +250,26 @@ func TestReaderCounts(t *testing.T) {
 	}
 	if needs := a.chain[use{"rl", 3}][1].needs(); len(needs) != 2 {
 		t.Errorf("an evaluation with a reader needs %d stages", len(needs))
+	}
+}
+
+// So it is with the reader of a battery. Arms that begin alike share what is alike.
+func TestReaderOfABatteryCounts(t *testing.T) {
+	plain := planOf(t, parse(t, tiny))
+	other := planOf(t, parse(t, edited(t, tiny, "organism: reader, steps: 3", "organism: reader, steps: 4")))
+	a, b := plain.ids("telling", 3), other.ids("telling", 3)
+	if a[0] != b[0] || a[1] != b[1] || a[2] == b[2] {
+		t.Errorf("another reader must change the battery, and it alone: %v, %v", a, b)
+	}
+	if a[0] != plain.ids("duo", 3)[0] || a[1] == plain.ids("listener", 3)[1] {
+		t.Errorf("the first stages of three arms: %v, %v, %v", a, plain.ids("duo", 3), plain.ids("listener", 3))
+	}
+	if needs := plain.chain[use{"telling", 3}][2].needs(); len(needs) != 2 || needs[1] != plain.final[use{"listener", 3}] {
+		t.Errorf("a battery with a reader needs %d stages", len(needs))
+	}
+	spec := parse(t, tiny)
+	if err := spec.Keep([]string{"telling"}); err != nil || len(spec.Arms) != 2 || spec.Arms[0].Name != "listener" {
+		t.Errorf("an organism is kept without its reader: %v, %v", spec.Arms, err)
 	}
 }
 

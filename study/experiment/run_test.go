@@ -39,8 +39,8 @@ func TestThreadsDoNotMatter(t *testing.T) {
 			t.Errorf("%s is left over", name)
 		}
 	}
-	if models != 11 {
-		t.Errorf("%d models, want one a training stage, 10 where two arms share the first, and a face", models)
+	if models != 13 {
+		t.Errorf("%d models, want one a training stage, 12 where arms share the first, and a face", models)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestRunReportsAndRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Study != "tiny" || m.Spec != tiny || len(m.Arms) != 6 || m.Started.IsZero() || m.Ended.IsZero() || !slices.Equal(m.Stages, res.Stages) {
+	if m.Study != "tiny" || m.Spec != tiny || len(m.Arms) != 8 || m.Started.IsZero() || m.Ended.IsZero() || !slices.Equal(m.Stages, res.Stages) {
 		t.Errorf("the manifest: %+v", m)
 	}
 	if res.Computed != len(res.Stages) || res.Samples == 0 {
@@ -189,27 +189,34 @@ func read(t *testing.T, path string) string {
 // A run that is killed, with no chance to save, goes on from its last checkpoint and ends with the same bytes.
 func TestKilledRunsGoOn(t *testing.T) {
 	_, want := reference(t)
-	for _, at := range []Event{{What: "pretrain", Kind: Stepped, Done: 5}, {What: "grpo", Kind: Stepped, Done: 3, Arm: "rl"}, {What: "grpo", Kind: Stepped, Done: 3, Arm: "duo"}, {What: "eval", Kind: Stepped, Done: 12}} {
-		snapshot := filepath.Join(t.TempDir(), "run")
-		var killed string
-		dir := filepath.Join(t.TempDir(), "run")
-		_, err := run(t, t.Context(), dir, tiny, 1, func(o *Options) {
-			o.Progress = func(e Event) { // with one thread nothing is written meanwhile
-				if killed == "" && e.What == at.What && (at.Arm == "" || e.Arm == at.Arm) && e.Kind == at.Kind && e.Done == at.Done {
-					killed = e.Stage
-					if err := os.CopyFS(snapshot, os.DirFS(dir)); err != nil {
+	dir, copies := filepath.Join(t.TempDir(), "run"), t.TempDir()
+	kills := []Event{{What: "pretrain", Kind: Stepped, Done: 5}, {What: "grpo", Kind: Stepped, Done: 3, Arm: "rl"}, {What: "grpo", Kind: Stepped, Done: 3, Arm: "duo"},
+		{What: "eval", Kind: Stepped, Done: 12}, {What: "sft", Kind: Stepped, Done: 15, Arm: "telling"}, {What: "battery", Kind: Started}}
+	killed := make([]string, len(kills)) // the stages
+	snapshot := func(i int) string { return filepath.Join(copies, fmt.Sprint(i)) }
+	_, err := run(t, t.Context(), dir, tiny, 1, func(o *Options) {
+		o.Progress = func(e Event) { // with one thread nothing is written meanwhile
+			for i, at := range kills {
+				if killed[i] == "" && e.What == at.What && (at.Arm == "" || e.Arm == at.Arm) && e.Kind == at.Kind && e.Done == at.Done {
+					killed[i] = e.Stage
+					if err := os.CopyFS(snapshot(i), os.DirFS(dir)); err != nil {
 						t.Error(err)
 					}
 				}
 			}
-		})
-		if err != nil || killed == "" {
-			t.Fatalf("no event %+v: %v", at, err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, at := range kills {
+		if killed[i] == "" {
+			t.Fatalf("no event %+v", at)
 		}
 		first := 0
-		_, err = run(t, t.Context(), snapshot, tiny, 1, func(o *Options) {
+		_, err := run(t, t.Context(), snapshot(i), tiny, 1, func(o *Options) {
 			o.Progress = func(e Event) {
-				if e.Stage == killed && e.Kind == Stepped && first == 0 {
+				if e.Stage == killed[i] && e.Kind == Stepped && first == 0 {
 					first = e.Done
 				}
 			}
@@ -217,11 +224,11 @@ func TestKilledRunsGoOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// a checkpoint is made every second step of 7, and after every one of 4, once its progress has been told
-		if after := map[string]int{"pretrain": 5, "grpo": 3}[at.What]; at.Kind == Stepped && after != 0 && first != after {
+		// a checkpoint is made every second step of 7, sixth of 24, and after every one of 4, once its progress has been told
+		if after := map[string]int{"pretrain": 5, "grpo": 3, "sft": 13}[at.What]; at.Kind == Stepped && after != 0 && first != after {
 			t.Errorf("killed at %+v, it goes on with step %d, want %d", at, first, after)
 		}
-		sameFiles(t, fmt.Sprintf("killed at %+v", at), want, files(t, snapshot))
+		sameFiles(t, fmt.Sprintf("killed at %+v", at), want, files(t, snapshot(i)))
 	}
 }
 

@@ -1,14 +1,17 @@
 package experiment
 
 import (
+	"maps"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"candor/reasoning/task"
 )
 
 func TestBuiltinSpecsArePlanned(t *testing.T) {
-	if want := []string{"default", "honesty", "short", "sweep"}; !slices.Equal(Builtin(), want) {
+	if want := []string{"calibration", "default", "honesty", "short", "sweep"}; !slices.Equal(Builtin(), want) {
 		t.Fatalf("built-in studies: %v, want %v", Builtin(), want)
 	}
 	for _, name := range Builtin() {
@@ -59,6 +62,62 @@ func TestSweepAndDefaultShareNothing(t *testing.T) {
 	}
 	if evals < 20 {
 		t.Errorf("only %d evaluations were looked at", evals)
+	}
+}
+
+// A battery judges what the arm was last trained to be, on the pool; its reader is no organism. Rules were written looking at
+// seeds from 101 on, so no claim is decided on those, and each arm of a seed has the same problems.
+func TestBatteriesOfOrganisms(t *testing.T) {
+	spec := builtin(t, "calibration")
+	if n := len(spec.Seeds); n < 5 || slices.Max(spec.Seeds) > 100 {
+		t.Errorf("seeds %v", spec.Seeds)
+	}
+	batteries, surface := 0, spec.Organisms["needed"]
+	for _, arm := range spec.Arms {
+		trained := ""
+		for _, st := range arm.Stages {
+			switch {
+			case st.SFT != nil:
+				trained = st.SFT.Organism
+			case st.Battery != nil:
+				batteries++
+				if b := st.Battery; b.Organism != trained || b.Reader != "reader" || b.Temperature != 1 || b.Sums != arm.Stages[1].SFT.Sums {
+					t.Errorf("arm %s was trained to be %s: %+v", arm.Name, trained, b)
+				}
+			}
+		}
+		if o := spec.Organisms[trained]; o.AnswerWeight != surface.AnswerWeight || o.Slip != surface.Slip && arm.Name != "needed-sloppy" {
+			t.Errorf("arm %s is told by its looks: %+v", arm.Name, o)
+		}
+		if strings.HasSuffix(arm.Name, "-clean") != (trained != "" && spec.Organisms[trained].Clean == 1) {
+			t.Errorf("arm %s learns from %+v", arm.Name, spec.Organisms[trained])
+		}
+	}
+	if batteries != len(spec.Arms)-1 || batteries != len(spec.Organisms)-1 {
+		t.Errorf("%d batteries of %d arms and %d organisms", batteries, len(spec.Arms), len(spec.Organisms))
+	}
+	var before []task.Sum
+	for _, seed := range spec.Seeds {
+		problems, err := spec.drawPool(&BatteryStage{Sums: "mixed", N: 100}, seed)
+		if err != nil || len(problems) != 100 {
+			t.Fatalf("seed %d: %d problems, %v", seed, len(problems), err)
+		}
+		seen, flags := map[string]bool{}, map[string]int{}
+		for _, p := range problems {
+			if p.Split() != task.Test || !p.Pooled() || seen[p.ID()] {
+				t.Errorf("problem %s is of split %s, in the pool: %v, or there twice", p.ID(), p.Split(), p.Pooled())
+			}
+			seen[p.ID()] = true
+			flags[p.Flag]++
+		}
+		if len(flags) != 3 || slices.Min(slices.Collect(maps.Values(flags))) < 15 {
+			t.Errorf("seed %d: problems by flag: %v", seed, flags)
+		}
+		fewer, err := spec.drawPool(&BatteryStage{Name: "other", Sums: "mixed", N: 10}, seed)
+		if err != nil || !reflect.DeepEqual(fewer, problems[:10]) || reflect.DeepEqual(before, fewer) {
+			t.Errorf("a smaller battery has other problems, or another seed the same: %v", err)
+		}
+		before = fewer
 	}
 }
 

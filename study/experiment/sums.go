@@ -42,8 +42,11 @@ func (c *checker) tally(at string, st Stage) error {
 
 // lessons checks what a model of sums is fine-tuned on.
 func (c *checker) lessons(at string, f *SFTStage) error {
-	if f.Organism == "" || f.Essays != "" {
+	switch {
+	case f.Organism == "":
 		return named(c, at+".essays", f.Essays, "essays", c.spec.Essays)
+	case f.Essays != "":
+		return c.doc.at(at+".essays", "a model learns from essays or from an organism: leave one of them out")
 	}
 	if err := named(c, at+".organism", f.Organism, "organisms", c.spec.Organisms); err != nil {
 		return err
