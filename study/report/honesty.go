@@ -127,6 +127,9 @@ func newTrainingFigure(ts []Training, leak bool, front []string, order func(a, b
 
 // leaks tells whether a training is about a leaked key: its settings say so or, where they are lost, its metrics.
 func leaks(t Training) bool {
+	if t.Setup.Terms > 0 {
+		return t.Setup.Leak
+	}
 	for _, name := range []string{flaggedMetric, rewardedMetric, recallMetric} {
 		if _, ok := t.Series[name]; ok {
 			return true
