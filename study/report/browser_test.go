@@ -298,7 +298,7 @@ func TestShots(t *testing.T) {
 	if err := os.MkdirAll(*shots, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	inputs := map[string]Input{"": exampleInput(), "honesty-": honestyInput()}
+	inputs := map[string]Input{"": exampleInput(), "honesty-": honestyInput(), "calibration-": matrixInput()}
 	if *shot != "" {
 		in, err := Load(*shot)
 		if err != nil {
@@ -335,7 +335,7 @@ func shoot(b *tab, prefix, html string) {
 			}
 			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 			save(fmt.Sprintf("%s-%d.png", scheme, width), png, err)
-			for _, id := range []string{"hiding", "leak", "dose", "decoded"} {
+			for _, id := range []string{"matrix", "hiding", "leak", "dose", "decoded"} {
 				if b.text("!!document.getElementById('"+id+"')") == "true" {
 					png, err := chromedp.Run(b.ctx, chromedp.Screenshot(chromedp.CSS("#"+id)))
 					save(fmt.Sprintf("%s-%s-%d.png", id, scheme, width), png, err)

@@ -12,12 +12,14 @@
 //     the parts, the runs and a link to the samples;
 //  4. the controls, drawn the same way;
 //  5. the arms;
-//  6. for a study of honesty: hiding and a leaked key over training (a panel an arm, a strip a metric), the dose of the
+//  6. for a study whose organisms went through a battery of tests: which test sees which organism, a number on a tint each,
+//     with a sign where the tint cannot tell, and in words what each test cannot see ([claim.Matrix]);
+//  7. for a study of honesty: hiding and a leaked key over training (a panel an arm, a strip a metric), the dose of the
 //     penalty, and chains decoded beside the code that each seed uses;
-//  7. accuracy, then the learning curves (one panel an arm, one line a seed);
-//  8. accuracy and answer change by intervention, for every arm whose chains were edited;
-//  9. the reader: one problem's chains side by side, edits in place;
-//  10. settings and machine.
+//  8. accuracy, then the learning curves (one panel an arm, one line a seed);
+//  9. accuracy and answer change by intervention, for every arm whose chains were edited;
+//  10. the reader: one problem's chains side by side, edits in place;
+//  11. settings and machine.
 //
 // A section without data is left out, so a page holds what its run has.
 //

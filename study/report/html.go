@@ -18,17 +18,21 @@ var (
 	pageHTML string
 	//go:embed page/honesty.html
 	honestyHTML string
+	//go:embed page/matrix.html
+	matrixHTML string
 	//go:embed page/style.css
 	pageCSS string
 	//go:embed page/honesty.css
 	honestyCSS string
+	//go:embed page/matrix.css
+	matrixCSS string
 	//go:embed page/reader.js
 	pageJS string
 )
 
 var (
-	page   = template.Must(template.Must(template.New("report").Parse(pageHTML)).New("honesty").Parse(honestyHTML))
-	styles = pageCSS + honestyCSS
+	page   = template.Must(template.Must(template.Must(template.New("report").Parse(pageHTML)).New("honesty").Parse(honestyHTML)).New("batteries").Parse(matrixHTML))
+	styles = pageCSS + honestyCSS + matrixCSS
 )
 
 // view is what the template is filled from.
@@ -43,6 +47,7 @@ type view struct {
 	Forest       []forestGroup
 	Controls     []*claimView
 	Arms         []armView
+	Matrix       *matrixFigure
 	Hiding, Leak trainingFigure
 	Dose         *doseFigure
 	Decoded      decoding
@@ -96,6 +101,7 @@ func newView(in Input) (view, error) {
 	v := view{
 		CSP: policy(styles, pageJS), CSS: template.CSS(styles), JS: template.JS(pageJS), Data: template.JS(js),
 		Title: oneLine(in.Title), Summary: in.summary(), Facts: facts(in), Machine: cleanKV(in.Machine), Settings: visibleText(in.Settings),
+		Matrix: newMatrixFigure(in),
 		Hiding: hidingFigure(in.Trainings, order, title), Leak: leakFigure(in, order, title), Dose: newDoseFigure(in), Decoded: newDecoding(in, order, title),
 		Accuracy: accuracies(in, order), AccuracyAxis: accuracyAxis,
 		Curves: curves(in, order, title), Edits: editFigures(in.Samples, order, title),
