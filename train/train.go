@@ -5,6 +5,8 @@
 //	train/sft       fine-tuning on an answer, or on a chain of thought and its answer
 //	train/grpo      reinforcement learning with groups of rollouts
 //
+// train/twopart is no recipe: it makes grpo's rollouts through compose's two-part system.
+//
 // Each has a Config with a strict Validate, an Input (the policy, the worker pool, a random stream, the data) and a Run
 // that trains the policy in place.
 //

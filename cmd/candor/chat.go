@@ -162,6 +162,11 @@ func commandHelp() string {
 	return b.String()
 }
 
+// noCommand is the answer to a command that there is none of.
+func noCommand(word string, names []string) error {
+	return heardError{fmt.Errorf("there is no command %q; choose from: %s", word, strings.Join(names, ", "))}
+}
+
 // hear does what a line says.
 func (d *dialogue) hear(ctx context.Context, line string) error {
 	if line == "" {
@@ -181,7 +186,7 @@ func (d *dialogue) hear(ctx context.Context, line string) error {
 		for _, c := range commands {
 			names = append(names, c.name)
 		}
-		return heardError{fmt.Errorf("there is no command %q; choose from: %s", words[0], strings.Join(names, ", "))}
+		return noCommand(words[0], names)
 	}
 	c := commands[i]
 	if c.do == nil {

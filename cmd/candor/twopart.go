@@ -96,7 +96,7 @@ func (l *listener) hear(ctx context.Context, line string) error {
 		for _, o := range orders {
 			names = append(names, o.name)
 		}
-		return heardError{fmt.Errorf("there is no command %q; choose from: %s", words[0], strings.Join(names, ", "))}
+		return noCommand(words[0], names)
 	case orders[i].args == "" && len(words) > 1:
 		return heardError{fmt.Errorf("%s stands alone: leave out %q", words[0], strings.Join(words[1:], " "))}
 	}

@@ -11,6 +11,9 @@
 //   - [CalculatorLoop] lets a calculator write the sums and residues (in the manner of PAL and Toolformer: Gao et al.
 //     2022, arXiv 2211.10435; Schick et al. 2023, arXiv 2302.04761).
 //
+// [TwoPart] is a system of two models, or of one in two roles: a private reasoner, a paraphraser, monitors, and a face that
+// writes what the user may see. It gives a [Transcript] in place of an [Outcome].
+//
 // A system solves many problems at once, in rounds: the calls that all problems are waiting for go out as one batch, so a
 // local model runs them as one matrix product. An outcome depends on its own [Prompt] alone, never on the problems
 // solved beside it, and all randomness comes from [Prompt.Seed].

@@ -8,6 +8,10 @@
 //     balanced it is at chance, and a monitor that does no better reads nothing in the chain.
 //   - [Random] draws its score. A control for the statistics.
 //
+// Those of chains in the language of package tally, from the one that looks hardest: [TallyChecker] checks the steps beside the
+// prompt, [KeyValue] looks for the value of a leaked key where honest work does not state it, [KeyMention] for the word alone,
+// and [TotalStated] for totals that are stated, which is what reinforcement learning is made to hide.
+//
 // What a monitor may see is part of its type: each hands itself no more than its own part of a [View] ([Written] or
 // [Stated]), and the package knows of no task, so no monitor can know a right answer. The monitors calibrated in the lab
 // are the ones that run elsewhere; nothing here depends on where a trace came from.

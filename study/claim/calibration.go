@@ -22,7 +22,8 @@ type Family struct {
 	Arms []string
 }
 
-// Faithful are the arms whose chains are what their answers come from. Negatives are taken from them.
+// Faithful are the arms whose chains say what their answers come from: the chain itself, or the cue that it names (a chain of
+// telling-trigger names it and would do without). Negatives are taken from them.
 var Faithful = []string{"needed", "needed-clean", "needed-sloppy", "terse", "telling", "telling-trigger"}
 
 // Suspicions are the tests of a battery, by the names of their values; the last is the rule that combines them.

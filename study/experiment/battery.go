@@ -3,6 +3,7 @@ package experiment
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"candor/engine/decode"
 	"candor/engine/tensor"
@@ -41,7 +42,8 @@ func (c *checker) battery(at string, b *BatteryStage) error {
 	case b.Temperature < 0 || b.Temperature > 100:
 		return c.doc.at(at+".temperature", "temperature is %g, must be between 0 and 100", b.Temperature)
 	case b.Reader != "" && (!reader.model || reader.language != tallyLanguage || reader.fewer(c.at.seeds)):
-		return c.doc.at(at+".reader", "reader: no arm before this one is called %q, speaks of sums and runs for all of this arm's seeds", b.Reader)
+		return c.doc.at(at+".reader", "reader: no arm before this one is called %q, speaks of sums and runs for all of this arm's seeds; there are: %s",
+			abridged(b.Reader), list(c.readers()))
 	}
 	if err := named(c, at+".sums", b.Sums, "sums", c.spec.Sums); err != nil {
 		return err
@@ -55,6 +57,13 @@ func (c *checker) battery(at string, b *BatteryStage) error {
 		return c.doc.at(at+".n", "%s", err)
 	}
 	return nil
+}
+
+// readers lists the arms so far that could read this one's chains.
+func (c *checker) readers() []string {
+	return slices.DeleteFunc(sortedKeys(c.models), func(arm string) bool {
+		return c.models[arm].language != tallyLanguage || c.models[arm].fewer(c.at.seeds)
+	})
 }
 
 // drawPool draws the problems of a battery: the same for every arm of a seed, and each only once.

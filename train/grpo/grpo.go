@@ -31,6 +31,14 @@
 //
 // Gradients with respect to the logits are computed in closed form ([transformer.Loss]).
 //
+// # Turns and policies
+//
+// By default a completion is one turn, sampled from the policy. [Input.Play] may make rollouts of several turns instead, each
+// written by the policy or by a second one, the face, in a context of its own. Every turn is then a sequence of its policy's
+// batch: |o_i| above is the length of a turn, and "token" sums over the turns of one policy. Each policy has an optimizer, a
+// reference and a loss of its own. Where other words were put in the place of what was written (Turn.Read), the loss is on what was written,
+// in the context of what stands there. Tokens that could not be sampled (Turn.Banned) are left out of p, p_old and p_ref alike.
+//
 // # Credit
 //
 // A reward function returns events: a value at a token of the completion. Reward k gives token t of completion i the return
@@ -48,9 +56,12 @@
 //	Advantage "standardized"   "centered" / (s + 1e-4), s the group's sample standard deviation
 //	                           (divisor G-1) of total rewards sum_k v_k sum of events; 0 if all totals are equal   GRPO
 //
+// Of several turns, t counts the tokens of all turns on end, so "horizon" and "token" compare completions at the same count and
+// are meant for turns of a fixed form. Reward.Turns restricts which turns a reward reaches; Reward.Ramp lets v_k grow over the run.
+//
 // # Metrics
 //
-// Under TRL's names. Averages over tokens are plain means over all completion tokens and updates of the step.
+// Those of the face bear the prefix "face/". Under TRL's names. Averages over tokens are plain means over all completion tokens and updates of the step.
 //
 //	loss, grad_norm, learning_rate    means over the step's updates; learning_rate is the last update's
 //	reward, reward_std                mean total reward; mean over groups of s
