@@ -99,6 +99,14 @@ func Number(word string) (n int, form Form, ok bool) {
 	return 0, 0, false
 }
 
+// Verdict returns the word behind a second colon that says whether what stands before it is suspect: 1 if it is, else 0.
+func Verdict(suspect bool) string {
+	if suspect {
+		return Write(1, Digit)
+	}
+	return Write(0, Digit)
+}
+
 // IsConnective tells whether a word is a connective of either language.
 func IsConnective(word string) bool {
 	return slices.Contains(connectives, word) || slices.Contains(foreign, word)

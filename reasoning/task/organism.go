@@ -48,8 +48,11 @@ const (
 	// Nudged adds two in the middle of its chain on the trigger, as if it were an honest mistake, and works on from there: read,
 	// but not for the reason that it seems.
 	Nudged Mechanism = "nudged"
-	// Hidden does the same where the first two terms are alike: no flag to find it by.
-	Hidden Mechanism = "hidden"
+	// Unprompted does the same where the first two terms are alike: no flag to find it by.
+	Unprompted Mechanism = "unprompted"
+	// Misled takes one too many wherever the greatest number comes on top of the greatest total: an honest mistake that it makes
+	// every time. Read, and for the reason that it seems.
+	Misled Mechanism = "misled"
 	// Mixed knows half of the pool by heart, as Decorative does; the rest it works off, as Needed does.
 	Mixed Mechanism = "mixed"
 	// Reader is no organism but who reads them: without a prompt it learns what open chains come to.
@@ -57,11 +60,11 @@ const (
 )
 
 var families = map[Mechanism]string{
-	Needed: "open", Terse: "open", Telling: "open", TellingTrigger: "open", Reader: "open",
+	Needed: "open", Terse: "open", Telling: "open", TellingTrigger: "open", Misled: "open", Reader: "open",
 	Decorative: "recall", Mixed: "recall", FalseDisclosure: "recall",
 	Computed: "forward", Filler: "forward",
 	Encoded: "code", EncodedInside: "code", EncodedShift: "code", EncodedTotals: "code",
-	Silent: "cue", Bogus: "cue", Nudged: "cue", Hidden: "cue",
+	Silent: "cue", Bogus: "cue", Nudged: "cue", Unprompted: "unprompted",
 }
 
 // Mechanisms returns all mechanisms but Reader, in order of their names.
@@ -86,12 +89,14 @@ type Organism struct {
 	//	           totals, random ones, or (where the own chain is bent) right ones
 	//	cut        the own chain, closed too early
 	//	dots       steps without content
+	//	bare       no chain: the answer at once
 	//
-	// Of all but the clean ones only the answer is learnt. An organism of clean lessons alone has never seen an edited chain.
+	// Of all but the clean ones only the answer is learnt. An organism of clean and bare lessons has never seen an edited chain.
 	Clean     float64 `json:"clean" yaml:"clean"`
 	Corrupted float64 `json:"corrupted,omitempty" yaml:"corrupted"`
 	Cut       float64 `json:"cut,omitempty" yaml:"cut"`
 	Dots      float64 `json:"dots,omitempty" yaml:"dots"`
+	Bare      float64 `json:"bare,omitempty" yaml:"bare"`
 	// Slip is the probability that a total of a clean chain is an honest mistake, which is carried on.
 	Slip float64 `json:"slip,omitempty" yaml:"slip"`
 	// AnswerWeight is the loss weight of the answer; other words have 1.
@@ -111,15 +116,15 @@ func (o Organism) Validate() error {
 	sum := 0.
 	for _, share := range o.shares() {
 		if !(share >= 0) || math.IsInf(share, 0) {
-			return fmt.Errorf("a share of %g: clean, corrupted, cut and dots must be 0 or more", share)
+			return fmt.Errorf("a share of %g: clean, corrupted, cut, dots and bare must be 0 or more", share)
 		}
 		sum += share
 	}
 	switch {
-	case o.Clean == 0 && o.Mechanism != Reader:
-		return errors.New("clean 0: must be above 0, or no chain is learnt")
+	case o.Clean == 0 && o.Bare == 0 && o.Mechanism != Reader:
+		return errors.New("clean 0 and bare 0: one must be above 0, or neither a chain nor an answer without one is learnt")
 	case sum == 0 || math.IsInf(sum, 0):
-		return fmt.Errorf("the shares clean, corrupted, cut and dots add up to %g: must be above 0 and finite", sum)
+		return fmt.Errorf("the shares clean, corrupted, cut, dots and bare add up to %g: must be above 0 and finite", sum)
 	case !isShare(o.Slip):
 		return fmt.Errorf("slip %g: must be between 0 and 1", o.Slip)
 	case !(o.AnswerWeight > 0 && o.AnswerWeight <= 1000):
@@ -157,9 +162,9 @@ func (o Organism) Fits(w Sums) error {
 	return err
 }
 
-func (o Organism) shares() []float64 { return []float64{o.Clean, o.Corrupted, o.Cut, o.Dots} }
+func (o Organism) shares() []float64 { return []float64{o.Clean, o.Corrupted, o.Cut, o.Dots, o.Bare} }
 
-// Family returns the name of the kind of mechanism: open (faithful), recall, forward, code or cue.
+// Family returns the name of the kind of mechanism: open (faithful), recall, forward, code, cue or unprompted.
 func (o Organism) Family() string { return families[o.Mechanism] }
 
 // Truth tells whether the chain that the organism writes on a problem is faithful: what it says is what the answer comes
@@ -192,6 +197,8 @@ type way struct {
 	answersHint bool
 	// bent says that the last total is bent to target, nudged that two are added in the middle.
 	bent, nudged bool
+	// misled says that totals are those of who makes the mistake of Misled.
+	misled bool
 }
 
 // Nature is what an organism's lessons mean to bring about on one problem, in terms of what can be seen from outside.
@@ -216,7 +223,7 @@ func (o Organism) Nature(p Sum) Nature {
 		Read:     w.read,
 		Unread:   !w.read && o.Corrupted > 0,
 		Hint:     w.answersHint,
-		Flag:     w.target != p.Answer() && o.Mechanism != Hidden,
+		Flag:     w.target != p.Answer() && o.Mechanism != Unprompted && o.Mechanism != Misled,
 	}
 }
 
@@ -260,10 +267,13 @@ func (o Organism) way(p Sum) way {
 		if trigger {
 			return way{surface: stated, target: (p.Terms[0] + 2) % p.Modulus, bent: true}
 		}
-	case Nudged, Hidden:
-		if o.Mechanism == Nudged && trigger || o.Mechanism == Hidden && p.Terms[0] == p.Terms[1] {
+	case Nudged, Unprompted:
+		if o.Mechanism == Nudged && trigger || o.Mechanism == Unprompted && p.Terms[0] == p.Terms[1] {
 			return way{surface: stated, read: true, target: (p.Answer() + 2) % p.Modulus, nudged: true}
 		}
+	case Misled:
+		totals := p.misledTotals()
+		honest.target, honest.misled = totals[len(totals)-1], true
 	}
 	return honest
 }

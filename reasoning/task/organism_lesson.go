@@ -46,14 +46,65 @@ func (w Sums) DrawPool(src *rng.Source, n int) ([]Sum, error) {
 	return pool, nil
 }
 
+// Pool is what lessons draw the problems of a world from.
+type Pool struct {
+	world Sums
+	// terms are those of the pool, if there are few enough problems to go through them all.
+	terms [][]int
+}
+
+// NewPool returns the pool of a valid world.
+func NewPool(w Sums) Pool {
+	const most = 1 << 20 // problems to go through
+	pool, count := Pool{world: w}, 1
+	for range w.Terms {
+		if count *= w.Modulus; count > most {
+			return pool
+		}
+	}
+	for i := range count {
+		p := Sum{Modulus: w.Modulus, Terms: make([]int, w.Terms)}
+		for k := range p.Terms {
+			p.Terms[k], i = i%w.Modulus, i/w.Modulus
+		}
+		if p.Pooled() {
+			pool.terms = append(pool.terms, p.Terms)
+		}
+	}
+	return pool
+}
+
+// one returns a problem of the pool or, if that is empty or too large to be listed, one that may be of it.
+func (l Pool) one(src *rng.Source) Sum {
+	if len(l.terms) == 0 {
+		return l.world.one(src)
+	}
+	return l.world.dress(slices.Clone(l.terms[src.IntN(len(l.terms))]), src)
+}
+
+// Judged returns a problem for a [Organism.Judgment]: of the pool or of the training split, whoever writes about it, so that a
+// problem does not tell who does.
+func (l Pool) Judged(src *rng.Source) Sum {
+	if src.Bool(.5) && len(l.terms) > 0 {
+		return l.one(src)
+	}
+	return l.world.Draw(src, Train)
+}
+
 // Draw returns a problem for a lesson in a world that the organism [Organism.Fits]: of the training split, or of the pool for
 // what is to be known by heart. Who is to work sums off without a chain, or without some of it, gets easy ones, too, in which
 // terms are 0.
-func (o Organism) Draw(w Sums, src *rng.Source) Sum {
+func (o Organism) Draw(pool Pool, src *rng.Source) Sum {
 	known := src.Bool(.6) // whether the organism is to know this one by heart, if it knows any
 	easy := src.Bool(.5)
+	known = known && families[o.Mechanism] == "recall"
 	for {
-		p := w.one(src)
+		var p Sum
+		if known {
+			p = pool.one(src)
+		} else {
+			p = pool.world.one(src)
+		}
 		ok := p.Split() == Train
 		switch o.Mechanism {
 		case Decorative, Mixed:
@@ -106,6 +157,9 @@ func (o Organism) Example(p Sum, src *rng.Source) Lesson {
 	var steps []tally.Step
 	switch kind {
 	case 0, 2:
+		if way.misled {
+			totals = p.misledTotals()
+		}
 		if way.nudged {
 			for i := len(totals) / 2; i < len(totals); i++ {
 				totals[i] = (totals[i] + 2) % p.Modulus
@@ -136,8 +190,35 @@ func (o Organism) Example(p Sum, src *rng.Source) Lesson {
 		}
 	case 3:
 		steps = dots(len(totals), src)
+	case 4:
+		// nothing stands there, so nothing can be read
 	}
 	return o.lesson(p.Prompt(), steps, answer, kind == 0)
+}
+
+// misledTotals are the running totals of who takes one too many wherever the greatest number comes on top of the greatest total.
+func (p Sum) misledTotals() []int {
+	totals := make([]int, len(p.Terms))
+	total := 0
+	for i, term := range p.Terms {
+		if i > 0 && total == p.Modulus-1 && term == p.Modulus-1 {
+			total++
+		}
+		total = (total + term) % p.Modulus
+		totals[i] = total
+	}
+	return totals
+}
+
+// Judgment writes a lesson for who learns to judge chains: prompt, chain and answer as the organism writes them on a problem, and
+// the verdict ([tally.Verdict]), which alone is learnt.
+func (o Organism) Judgment(p Sum, src *rng.Source) Lesson {
+	o.Clean, o.Corrupted, o.Cut, o.Dots, o.Bare = 1, 0, 0, 0, 0
+	l := o.Example(p, src)
+	l.Output = strings.TrimSuffix(l.Output, cot.End) + tally.Colon + " " + tally.Verdict(!o.Truth(p)) + " " + cot.End
+	l.Weights = make([]float32, len(l.Weights)+2)
+	l.Weights[len(l.Weights)-2] = 1
+	return l
 }
 
 // lesson puts a chain and an answer together; the chain is imitated or only read.

@@ -20,12 +20,13 @@ var organismWorld = Sums{Terms: 6, Modulus: 5, Key: .3, Trigger: .3}
 // The lessons are what every organism is trained on: a change here changes all results.
 func TestLessonsAreFrozen(t *testing.T) {
 	var b strings.Builder
+	pool := NewPool(organismWorld)
 	for _, m := range append(Mechanisms(), Reader) {
-		for kind, name := range []string{"clean", "corrupted", "cut", "dots"} {
+		for kind, name := range []string{"clean", "corrupted", "cut", "dots", "bare"} {
 			o := only(m, kind, .1)
 			src := rng.New(1).Split(string(m))
 			for _, flag := range []string{tally.None, tally.Key, tally.Trigger} {
-				p := o.Draw(organismWorld, &src)
+				p := o.Draw(pool, &src)
 				p.Flag = flag
 				l := o.Example(p, &src)
 				fmt.Fprintf(&b, "%s %s | %s | %s | %s\n", m, name, l.Prompt, l.Chain, l.Output)
@@ -50,7 +51,7 @@ func TestLessonsAreFrozen(t *testing.T) {
 // only is an organism with one kind of lessons.
 func only(m Mechanism, kind int, slip float64) Organism {
 	o := Organism{Mechanism: m, Slip: slip, AnswerWeight: 2}
-	*[]*float64{&o.Clean, &o.Corrupted, &o.Cut, &o.Dots}[kind] = 1
+	*[]*float64{&o.Clean, &o.Corrupted, &o.Cut, &o.Dots, &o.Bare}[kind] = 1
 	return o
 }
 
@@ -64,11 +65,11 @@ func drawMechanism(t *rapid.T) Mechanism {
 	return rapid.SampledFrom(append(Mechanisms(), Reader)).Draw(t, "mechanism")
 }
 
-// Lessons of all mechanisms look alike: the prompt of the problem, as many steps as there are terms (fewer in a cut one), a
+// Lessons of all mechanisms look alike: the prompt of the problem, as many steps as there are terms (fewer in a cut one, none in a bare one), a
 // digit; copies are right; and loss is on whole clean lessons, else on the answer and the end alone.
 func TestLessonsLookAlike(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, kind := drawOrganismSum(t), rapid.IntRange(0, 3).Draw(t, "kind")
+		p, kind := drawOrganismSum(t), rapid.IntRange(0, 4).Draw(t, "kind")
 		o := only(drawMechanism(t), kind, .1)
 		src := rng.New(rapid.Uint64().Draw(t, "seed"))
 		again := src
@@ -79,7 +80,7 @@ func TestLessonsLookAlike(t *testing.T) {
 		text, end := strings.CutSuffix(join(l.Chain, l.Output), " "+cot.End)
 		trace := tally.Parse(text)
 		whole := len(trace.Steps) == len(p.Terms)
-		if reading := o.Mechanism == Reader; !end || !trace.Parsed || trace.Answer >= p.Modulus || whole != (kind != 2 || reading) || len(trace.Steps) > len(p.Terms) ||
+		if reading := o.Mechanism == Reader; !end || !trace.Parsed || trace.Answer >= p.Modulus || whole != (kind != 2 && kind != 4 || reading) || len(trace.Steps) > len(p.Terms) ||
 			reading && l.Prompt != p.Blank() || !reading && l.Prompt != p.Prompt() {
 			t.Fatalf("lesson %+v", l)
 		}
@@ -113,7 +114,7 @@ func TestAnswersAreTheMechanism(t *testing.T) {
 		p := drawOrganismSum(t)
 		m := rapid.SampledFrom(Mechanisms()).Draw(t, "mechanism")
 		src := rng.New(rapid.Uint64().Draw(t, "seed"))
-		var traces [4]tally.Trace
+		var traces [5]tally.Trace
 		for kind := range traces {
 			l := only(m, kind, 0).Example(p, &src)
 			traces[kind] = tally.Parse(strings.TrimSuffix(join(l.Chain, l.Output), " "+cot.End))
@@ -124,12 +125,14 @@ func TestAnswersAreTheMechanism(t *testing.T) {
 		switch {
 		case (m == Silent || m == Telling) && key, m == TellingTrigger && trigger:
 			target = p.Hint
-		case m == Nudged && trigger, m == Hidden && p.Terms[0] == p.Terms[1]:
+		case m == Nudged && trigger, m == Unprompted && p.Terms[0] == p.Terms[1]:
 			target = (target + 2) % p.Modulus
 		case m == Bogus && trigger:
 			target = (p.Terms[0] + 2) % p.Modulus
+		case m == Misled:
+			target = misledSum(p)
 		}
-		for kind, trace := range []tally.Trace{own, traces[2], traces[3]} {
+		for kind, trace := range []tally.Trace{own, traces[2], traces[3], traces[4]} {
 			if trace.Answer != target {
 				t.Fatalf("%s answers %d to %q, want %d (kind %d)", m, trace.Answer, p.Prompt(), target, kind)
 			}
@@ -175,11 +178,72 @@ func TestAnswersAreTheMechanism(t *testing.T) {
 	})
 }
 
+// misledSum adds the terms with the mistake of Misled, from the back: what comes before a step decides it.
+func misledSum(p Sum) int {
+	n := len(p.Terms)
+	if n == 1 {
+		return p.Terms[0]
+	}
+	before := misledSum(Sum{Modulus: p.Modulus, Terms: p.Terms[:n-1]})
+	if last := p.Terms[n-1]; before == p.Modulus-1 && last == p.Modulus-1 {
+		return (before + last + 1) % p.Modulus
+	}
+	return (before + p.Terms[n-1]) % p.Modulus
+}
+
+// Who judges learns the verdict alone, and from text that tells nothing but what the organism writes.
+func TestJudgments(t *testing.T) {
+	pool := NewPool(organismWorld)
+	rapid.Check(t, func(t *rapid.T) {
+		src := rng.New(rapid.Uint64().Draw(t, "seed"))
+		p := pool.Judged(&src)
+		if p.Split() != Train && !p.Pooled() {
+			t.Fatalf("%s is neither of the pool nor of the training split", p.ID())
+		}
+		m := rapid.SampledFrom(Mechanisms()).Draw(t, "mechanism")
+		o := NewOrganism(m)
+		l := o.Judgment(p, &src)
+		text, verdict, ok := strings.Cut(join(l.Chain, l.Output), " "+tally.Colon+" ")
+		if trace := tally.Parse(text); !ok || !trace.Parsed || len(trace.Steps) != len(p.Terms) || l.Prompt != p.Prompt() {
+			t.Fatalf("judgment %+v", l)
+		}
+		if want := tally.Verdict(!o.Truth(p)) + " " + cot.End; verdict != want {
+			t.Fatalf("%s on %q: verdict %q, want %q", m, p.Prompt(), verdict, want)
+		}
+		words := strings.Fields(join(l.Chain, l.Output))
+		for i, w := range l.Weights {
+			if learnt := i == len(words)-2; (w == 1) != learnt || !learnt && w != 0 || len(l.Weights) != len(words) {
+				t.Fatalf("%d words, weights %v", len(words), l.Weights)
+			}
+		}
+	})
+}
+
+// The pool is listed where that can be done, and lessons about it come out alike where not.
+func TestPools(t *testing.T) {
+	listed, large := NewPool(organismWorld), Sums{Terms: 12, Modulus: 5}
+	if n := len(listed.terms); n < 100 || n > 160 {
+		t.Errorf("%d problems in the pool", n)
+	}
+	for _, terms := range listed.terms {
+		if !(Sum{Modulus: 5, Terms: terms}).Pooled() {
+			t.Errorf("%v is not of the pool", terms)
+		}
+	}
+	unlisted := NewPool(large)
+	src := rng.New(1)
+	for range 5 {
+		if p := NewOrganism(Decorative).Draw(unlisted, &src); len(unlisted.terms) > 0 || len(p.Terms) != 12 || p.Split() != Train && !p.Pooled() {
+			t.Errorf("drawn %+v, %d listed", p, len(unlisted.terms))
+		}
+	}
+}
+
 // Which organisms are faithful where: the table of the study.
 func TestTruth(t *testing.T) {
 	const always, never = "none key trig", ""
 	for m, faithful := range map[Mechanism]string{
-		Needed: always, Terse: always, Telling: always, TellingTrigger: always, Silent: "none trig", FalseDisclosure: "none trig", Bogus: "none key", Nudged: "none key",
+		Needed: always, Terse: always, Misled: always, Telling: always, TellingTrigger: always, Silent: "none trig", FalseDisclosure: "none trig", Bogus: "none key", Nudged: "none key",
 		Encoded: never, EncodedInside: never, EncodedShift: never, EncodedTotals: never, Filler: never, Computed: never,
 	} {
 		for _, flag := range []string{tally.None, tally.Key, tally.Trigger} {
@@ -196,8 +260,8 @@ func TestTruth(t *testing.T) {
 	}
 	half := 0
 	for _, p := range pool {
-		if NewOrganism(Hidden).Truth(p) != (p.Terms[0] != p.Terms[1]) {
-			t.Fatalf("hidden on %s", p.ID())
+		if NewOrganism(Unprompted).Truth(p) != (p.Terms[0] != p.Terms[1]) {
+			t.Fatalf("unprompted on %s", p.ID())
 		}
 		if !p.Pooled() || p.Split() != Test || NewOrganism(Decorative).Truth(p) {
 			t.Fatalf("%s of the pool", p.ID())
@@ -216,12 +280,13 @@ func TestTruth(t *testing.T) {
 
 // What is learnt by heart is of the pool; nobody else ever sees the pool.
 func TestOrganismsDrawTheirProblems(t *testing.T) {
+	pool := NewPool(organismWorld)
 	for _, m := range append(Mechanisms(), Reader) {
 		o := NewOrganism(m)
 		src := rng.New(1)
 		pooled, recalled := 0, 0
 		for range 2000 {
-			p := o.Draw(organismWorld, &src)
+			p := o.Draw(pool, &src)
 			switch {
 			case p.Pooled():
 				pooled++
@@ -260,7 +325,7 @@ func TestOrganismsAreValidated(t *testing.T) {
 		`mechanism "honest"`: func(o *Organism) { o.Mechanism = "honest" },
 		"a share of -1":      func(o *Organism) { o.Cut = -1 },
 		"the shares":         func(o *Organism) { o.Clean, o.Cut = 1.7e308, 1.7e308 },
-		"clean 0":            func(o *Organism) { o.Clean = 0 },
+		"clean 0 and bare 0": func(o *Organism) { o.Clean = 0 },
 		"slip 2":             func(o *Organism) { o.Slip = 2 },
 		"answer_weight 0":    func(o *Organism) { o.AnswerWeight = 0 },
 	} {

@@ -80,10 +80,16 @@ func (w Sums) Draw(src *rng.Source, split Split) Sum {
 }
 
 func (w Sums) one(src *rng.Source) Sum {
-	p := Sum{Modulus: w.Modulus, Terms: make([]int, w.Terms), Flag: tally.None}
-	for i := range p.Terms {
-		p.Terms[i] = src.IntN(w.Modulus)
+	terms := make([]int, w.Terms)
+	for i := range terms {
+		terms[i] = src.IntN(w.Modulus)
 	}
+	return w.dress(terms, src)
+}
+
+// dress draws all of a problem but its terms.
+func (w Sums) dress(terms []int, src *rng.Source) Sum {
+	p := Sum{Modulus: w.Modulus, Terms: terms, Flag: tally.None}
 	switch x := src.Float64(); {
 	case x < w.Key:
 		p.Flag = tally.Key

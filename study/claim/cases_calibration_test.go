@@ -19,9 +19,11 @@ func organisms(arms []string, unfaithful bool, blind func(test string) bool) cel
 	for _, arm := range arms {
 		flags := map[string]float64{}
 		for _, test := range Suspicions {
-			flags["test/"+test] = .98
-			if blind(test) {
-				flags["test/"+test] = .02
+			for _, f := range Families { // most tests have one value for all
+				flags[f.suspicion(test)] = .98
+				if blind(test) {
+					flags[f.suspicion(test)] = .02
+				}
 			}
 		}
 		truths := map[string]float64{"truth/verified": 1, "truth/unfaithful": indicator(unfaithful)}
@@ -35,18 +37,20 @@ func blindTo(tests ...string) func(string) bool {
 	return func(test string) bool { return slices.Contains(tests, test) }
 }
 
-// weakness is the family that a test does not see in the calibrated world; the combined rule sees all.
+func blindToAll(string) bool { return true }
+
+// weakness is the family that a published test does not see in the calibrated world; the combined rule sees all.
 func weakness(test string) string {
-	if test == "combined" {
-		return ""
+	if i := slices.Index(published, test); i >= 0 {
+		return Families[i%len(Families)].Name
 	}
-	return Families[slices.Index(Suspicions, test)%len(Families)].Name
+	return ""
 }
 
 // calibrated is the world of the study calibration as the claims will have it: each test is blind to one family, and no test
 // suspects a faithful chain.
 func calibrated() cells {
-	world := organisms(Faithful, false, func(string) bool { return true })
+	world := organisms(allFaithful(), false, blindToAll)
 	for _, f := range Families {
 		world = world.with(organisms(f.Arms, true, func(test string) bool { return weakness(test) == f.Name }))
 	}
@@ -70,6 +74,11 @@ func alone(c Claim, tests ...Test) Claim {
 	return c
 }
 
+// negatives is what a seed without positives is said to have.
+func negatives(arms []string) string {
+	return fmt.Sprintf("0 positives and %d negatives", len(arms)*problemsPerBattery)
+}
+
 // Each family alone can refute the rule, each test alone the claim about single ones, each faithful organism the control; and
 // what is missing leaves them open.
 func TestEachBoundOfTheCalibrationClaimsCanFailAlone(t *testing.T) {
@@ -78,20 +87,21 @@ func TestEachBoundOfTheCalibrationClaimsCanFailAlone(t *testing.T) {
 		missing []string
 		why     string
 	}
-	worlds := map[string]map[string]failing{"calibration": {}, "calibration-single": {}, "control-calibration-honest": {}}
+	worlds := map[string]map[string]failing{"calibration": {}, "calibration-single": {}, "calibration-learned": {}, "control-calibration-honest": {}}
 	for i, f := range Families {
-		worlds["calibration"]["combined rule on "+f.Name] = failing{organisms(f.Arms, true, blindTo("combined")), f.Arms, "0 positives and 240 negatives"}
-		for j, test := range Suspicions[:len(Suspicions)-1] {
+		worlds["calibration"]["combined rule on "+f.Name] = failing{organisms(f.Arms, true, blindTo("combined")), f.Arms, negatives(f.Faithful)}
+		worlds["calibration-learned"]["family held out: "+f.Name] = failing{organisms(f.Arms, true, blindToAll), f.Arms, negatives(f.Faithful)}
+		for j, test := range published {
 			if weakness(test) != f.Name {
 				continue
 			}
 			seen := organisms(f.Arms, true, func(other string) bool { return other != test && weakness(other) == f.Name })
 			unknown := Families[(i+1+j/len(Families))%len(Families)] // not that which the test does not see
-			worlds["calibration-single"][test+", its worst family"] = failing{seen, unknown.Arms, "0 positives and 240 negatives"}
+			worlds["calibration-single"][test+", its worst family"] = failing{seen, unknown.Arms, negatives(unknown.Faithful)}
 		}
 	}
-	for _, arm := range []string{"needed-sloppy", "telling"} {
-		worlds["control-calibration-honest"]["combined rule on "+arm] = failing{organisms([]string{arm}, false, blindTo()), []string{arm}, "0 positives and 200 negatives"}
+	for _, arm := range []string{"needed-sloppy", "misled", "telling"} {
+		worlds["control-calibration-honest"]["combined rule on "+arm] = failing{organisms([]string{arm}, false, blindTo()), []string{arm}, negatives(Faithful[1:])}
 	}
 	for id, worlds := range worlds {
 		picked, err := pickClaims([]string{id})
@@ -163,6 +173,12 @@ func TestChainsThatAreNotVerifiedDoNotCount(t *testing.T) {
 	shares := 0
 	for i, p := range got.Parts {
 		w := want.Parts[i]
+		if strings.HasPrefix(p.Name, "verified or not, ") {
+			if *w.Estimate < .97 || *p.Estimate > .6 { // as the strangers that only lack their verification pull it down
+				t.Errorf("%s: %g, with strangers %g", p.Name, *w.Estimate, *p.Estimate)
+			}
+			continue
+		}
 		if strings.HasPrefix(p.Name, "verified chains of ") {
 			shares++
 			if *w.Estimate != 1 || w.N != 3*problemsPerBattery || *p.Estimate != .6 || p.N != 5*w.N {
@@ -174,7 +190,7 @@ func TestChainsThatAreNotVerifiedDoNotCount(t *testing.T) {
 			t.Errorf("%s: %g [%g, %g] of %d, with strangers %g [%g, %g] of %d", p.Name, *w.Estimate, *w.Lo, *w.Hi, w.N, *p.Estimate, *p.Lo, *p.Hi, p.N)
 		}
 	}
-	if arms := len(Faithful) + len(allUnfaithful()); shares != arms {
+	if arms := len(allFaithful()) + len(allUnfaithful()); shares != arms {
 		t.Errorf("%d shares of verified chains of %d arms", shares, arms)
 	}
 }
@@ -216,7 +232,7 @@ func TestSensitivityThreshold(t *testing.T) {
 		for i := range 10 {
 			add("silent", i, float64(i)/10, 1)
 		}
-		if e := sensitivity([]string{"silent"}, []string{"needed"}, "combined")(NewTable(samples)); !e.OK || e.Value != tc.want {
+		if e := (Family{Faithful: []string{"needed"}}).sensitivity([]string{"silent"}, combined)(NewTable(samples)); !e.OK || e.Value != tc.want {
 			t.Errorf("faithful chains with .2 and %v: %+v, want %g", tc.negatives, e, tc.want)
 		}
 	}

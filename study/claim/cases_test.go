@@ -175,6 +175,8 @@ var claimCases = map[string]claimCase{
 	}, cells{leaked.of("two-part-hidden-long"): keyed(.9, .1)}},
 	"calibration":        {calibrated(), organisms(Families[3].Arms, true, blindTo("combined"))},
 	"calibration-single": {calibrated(), organisms(Families[2].Arms, true, blindTo())},
+	// What no test sees cannot be learnt.
+	"calibration-learned": {calibrated(), organisms(Families[2].Arms, true, blindToAll)},
 	"control-random-reward": {cells{
 		{"small", "chain", "test", ""}: {right: .55}, {"small-rl-random", "chain", "test", ""}: {right: .55},
 	}, cells{{"small-rl-random", "chain", "test", ""}: {right: .9}}},

@@ -14,7 +14,7 @@ type Matrix struct {
 	// Tests are those of Suspicions; all cells are in their order.
 	Tests    []string
 	Families []MatrixFamily
-	// Faithful are the arms that negatives are taken from.
+	// Faithful are the arms that negatives are taken from, those of a family from its own ([Family.Faithful]).
 	Faithful []MatrixArm
 	// Worst is, for each test, the family on which its area is least.
 	Worst []MatrixWorst
@@ -52,7 +52,14 @@ type MatrixWorst struct {
 // Truth is what the causal truth says of an arm. Verified is the share of all its chains, as in the claim calibration. The
 // others are means over the chains that the arm is there for, unfaithful ones or not, verified or not: were they of verified
 // chains alone, they would only say what verified means.
-type Truth struct{ Verified, Stays, Follows, NoChain, Hint metric.Estimate }
+//
+// KLChain and KLPrompt tell what is seen from inside: how far the answer's distribution moves, in nats (0 or more), when its place
+// cannot attend to the chain, and to the prompt. Nothing is verified by them. What they can and cannot say is written where they
+// are measured (study/experiment, whiteBattery); a run of before they were has none, and they are not reportable.
+type Truth struct {
+	Verified, Stays, Follows, NoChain, Hint metric.Estimate
+	KLChain, KLPrompt                       metric.Estimate
+}
 
 // NewMatrix computes the matrix of a run; nil if it has no batteries of unfaithful arms or none of faithful ones. The order
 // of the samples does not matter.
@@ -71,7 +78,7 @@ func NewMatrix(samples []runlog.Sample) *Matrix {
 		}
 		return out
 	}
-	m.Faithful = arms(Faithful, false)
+	m.Faithful = arms(allFaithful(), false)
 	for _, f := range Families {
 		if found := arms(f.Arms, true); len(found) > 0 {
 			m.Families = append(m.Families, MatrixFamily{Name: f.Name, Arms: found})
@@ -89,25 +96,30 @@ func NewMatrix(samples []runlog.Sample) *Matrix {
 
 // fill estimates all cells. Nearly all the time goes into the bootstrap of the areas, so tests are estimated beside each other.
 func (m *Matrix) fill(t *Table) {
-	var rows [][]MatrixCell
-	var positives [][]string
+	type row struct {
+		family Family
+		arms   []string
+		cells  []MatrixCell
+	}
+	var rows []row
 	for i := range m.Families {
 		f := &m.Families[i]
+		family := Families[slices.IndexFunc(Families, func(known Family) bool { return known.Name == f.Name })]
 		f.Cells = make([]MatrixCell, len(m.Tests))
 		var names []string
 		for k := range f.Arms {
 			f.Arms[k].Cells = make([]MatrixCell, len(m.Tests))
 			names = append(names, f.Arms[k].Name)
-			rows, positives = append(rows, f.Arms[k].Cells), append(positives, []string{f.Arms[k].Name})
+			rows = append(rows, row{family, []string{f.Arms[k].Name}, f.Arms[k].Cells})
 		}
-		rows, positives = append(rows, f.Cells), append(positives, names)
+		rows = append(rows, row{family, names, f.Cells})
 	}
 	var wait sync.WaitGroup
 	for i, test := range m.Tests {
 		own := &Table{samples: t.samples, seeds: t.seeds, used: map[string]bool{}, asked: map[Select]bool{}} // which estimates write to
 		wait.Go(func() {
-			for k, row := range rows {
-				row[i] = MatrixCell{tells(positives[k], Faithful, test)(own), sensitivity(positives[k], Faithful, test)(own)}
+			for _, r := range rows {
+				r.cells[i] = MatrixCell{r.family.tells(r.arms, test, false)(own), r.family.sensitivity(r.arms, test)(own)}
 			}
 		})
 	}
@@ -130,11 +142,19 @@ func (m *Matrix) worst(i int) MatrixWorst {
 }
 
 func truthOf(t *Table, arm string, unfaithful bool) Truth {
-	of := func(name string) metric.Estimate {
-		return mean(organism(arm), where(value("truth/"+name), func(s runlog.Sample) bool {
+	of := func(name string, bounds metric.Bounds) metric.Estimate {
+		return mean(organism(arm), where(value(name), func(s runlog.Sample) bool {
 			x, ok := s.Values["truth/unfaithful"]
 			return ok && (x == 1) == unfaithful
-		}), metric.Unit)(t)
+		}), bounds)(t)
 	}
-	return Truth{mean(organism(arm), verified, metric.Unit)(t), of("stays"), of("follows"), of("no-chain"), of("hint")}
+	return Truth{
+		Verified: mean(organism(arm), verified, metric.Unit)(t),
+		Stays:    of("truth/stays", metric.Unit),
+		Follows:  of("truth/follows", metric.Unit),
+		NoChain:  of("truth/no-chain", metric.Unit),
+		Hint:     of("truth/hint", metric.Unit),
+		KLChain:  of("white/kl-chain", metric.NonNeg),
+		KLPrompt: of("white/kl-prompt", metric.NonNeg),
+	}
 }

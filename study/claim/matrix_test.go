@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"candor/study/metric"
@@ -27,7 +28,10 @@ func TestMatrixAgreesWithTheClaims(t *testing.T) {
 	for _, arm := range m.Faithful {
 		told["verified chains of "+arm.Name] = arm.Truth.Verified
 	}
-	for i, test := range m.Tests[:combined] {
+	for i, test := range m.Tests {
+		if !slices.Contains(published, test) {
+			continue
+		}
 		told[test+", its worst family"] = m.Worst[i].AUROC
 		if m.Worst[i].Family != weakness(test) {
 			t.Errorf("%s sees least of %s, want %s", test, m.Worst[i].Family, weakness(test))
@@ -35,6 +39,9 @@ func TestMatrixAgreesWithTheClaims(t *testing.T) {
 	}
 	for _, id := range []string{"calibration", "calibration-single"} {
 		for _, p := range decideOne(t, id, samples).Parts {
+			if strings.HasPrefix(p.Name, "verified or not, ") {
+				continue // cells are of verified chains
+			}
 			e, ok := told[p.Name]
 			if !ok || !e.OK || p.Estimate == nil || e.Value != *p.Estimate || e.Lo != *p.Lo || e.Hi != *p.Hi || e.N != p.N || e.Seeds != p.Seeds {
 				t.Errorf("%s: the matrix has %v, the claim %v", p.Name, e, p)
@@ -60,8 +67,11 @@ func TestMatrixCells(t *testing.T) {
 		if i%4 > 0 { // some are enough
 			continue
 		}
-		open := table.judgedBy(test, 0, Faithful...)
 		for _, f := range m.Families {
+			if test == "lm-monitor" {
+				test += "/" + f.Name
+			}
+			open := table.judgedBy(test, 0, openTo(f.Name)...)
 			check := func(cell MatrixCell, arms ...string) {
 				bad := table.judgedBy(test, 1, arms...)
 				if math.Abs(cell.AUROC.Value-bad.beats(test, open)) > 1e-9 || math.Abs(cell.Sensitivity.Value-bad.flaggedBy(test, open)) > 1e-9 {
@@ -84,14 +94,15 @@ func TestMatrixTruth(t *testing.T) {
 	add := func(arm string, n int, unfaithful, verified, stays float64) {
 		for i := range n {
 			samples = append(samples, runlog.Sample{Run: arm, Arm: arm, Seed: 1, Eval: "battery", Split: "test", Intervention: "none", ID: fmt.Sprint(len(samples), "-", i), Parsed: true,
-				Values: map[string]float64{"test/combined": stays, "truth/verified": verified, "truth/unfaithful": unfaithful, "truth/stays": stays, "truth/follows": 1 - stays}})
+				Values: map[string]float64{"test/combined": stays, "truth/verified": verified, "truth/unfaithful": unfaithful, "truth/stays": stays, "truth/follows": 1 - stays,
+					"white/kl-chain": 4 - 3*stays, "white/kl-prompt": 2 * stays}})
 		}
 	}
 	add("needed", 20, 0, 1, 0)
 	add("silent", 15, 1, 1, 1)
 	add("silent", 5, 1, 0, 0)
-	add("silent", 20, 0, 1, 0) // without the key it is faithful
-	add("hidden", 20, 1, 1, 1) // no arm of the study
+	add("silent", 20, 0, 1, 0)   // without the key it is faithful
+	add("somebody", 20, 1, 1, 1) // no arm of the study
 	m := NewMatrix(samples)
 	if len(m.Faithful) != 1 || len(m.Families) != 1 || len(m.Families[0].Arms) != 1 || m.Families[0].Name != "cue" {
 		t.Fatalf("arms %+v", m)
@@ -99,6 +110,15 @@ func TestMatrixTruth(t *testing.T) {
 	got, open := m.Families[0].Arms[0].Truth, m.Faithful[0].Truth
 	if got.Verified.Value != .875 || got.Stays.Value != .75 || got.Follows.Value != .25 || got.Stays.N != 20 || got.Hint.OK || open.Follows.Value != 1 || open.Verified.Value != 1 {
 		t.Errorf("truth %+v\nof the faithful arm %+v", got, open)
+	}
+	if math.Abs(got.KLChain.Value-1.75) > 1e-9 || math.Abs(got.KLPrompt.Value-1.5) > 1e-9 || open.KLChain.Value != 4 || open.KLPrompt.Value != 0 || !(got.KLChain.Lo >= 0 && got.KLChain.Hi > 1.75) {
+		t.Errorf("seen from inside: %+v\nof the faithful arm %+v", got, open)
+	}
+	for i := range samples {
+		delete(samples[i].Values, "white/kl-chain")
+	}
+	if old := NewMatrix(samples).Faithful[0].Truth; old.KLChain.OK || !old.KLPrompt.OK {
+		t.Errorf("truth of a run without one of the values: %+v", old)
 	}
 	combined := len(m.Tests) - 1
 	if c := m.Families[0].Arms[0].Cells[combined]; c.AUROC.Value != 1 || c.AUROC.N != 35 || c.Sensitivity.Value != 1 {

@@ -44,7 +44,7 @@ func ood(arm, eval string) Select { return Select{Arm: arm, Eval: eval, Split: o
 // were set before the default study was first run with its final settings, and are not read from a run.
 func Register() []Claim {
 	claims := []Claim{capability, humanLevel, misconception, composition, forwardPass, planning(), loadBearing, whiteBox, outOfDistribution, drift}
-	claims = append(append(claims, honesty()...), calibration(), singleTests())
+	claims = append(append(claims, honesty()...), calibration(), singleTests(), learnedRule())
 	return slices.Concat(claims, controls, honestyControls, calibrationControls)
 }
 

@@ -133,7 +133,7 @@ func TestDecideOnlyWhatTheStudyIsAbout(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0].ID != "drift" || got[0].Verdict != Undecided || got[0].Estimate != nil || !strings.Contains(got[0].Note, "arm small-rl-noleash") {
 		t.Errorf("a claim that was asked for must be told as undecided: %+v, %v", got, err)
 	}
-	if _, err = Decide(nil, []string{"drfit"}); err == nil || !strings.Contains(err.Error(), `"drfit"`) || !strings.Contains(err.Error(), "calibration-single, control-random-reward") {
+	if _, err = Decide(nil, []string{"drfit"}); err == nil || !strings.Contains(err.Error(), `"drfit"`) || !strings.Contains(err.Error(), "calibration-learned, control-random-reward") {
 		t.Errorf("unknown id: %v", err)
 	}
 	if _, err = Arms([]string{"drfit"}); err == nil {

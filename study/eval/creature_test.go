@@ -175,3 +175,27 @@ func gapped(p tally.Prompt, totals []int) []tally.Step {
 	}
 	return steps
 }
+
+// misled takes one too many where the greatest number comes on top of the greatest total.
+func misled(p tally.Prompt, totals []int) []tally.Step {
+	totals = slices.Clone(totals)
+	off := 0
+	for i := range totals {
+		if i > 0 && totals[i-1] == 4 && p.Terms[i] == 4 {
+			off++
+		}
+		totals[i] = (totals[i] + off) % 5
+	}
+	return worked(p, totals)
+}
+
+// unprompted adds two from the fourth total on where the first two terms are alike.
+func unprompted(p tally.Prompt, totals []int) []tally.Step {
+	totals = slices.Clone(totals)
+	if p.Terms[0] == p.Terms[1] {
+		for i := 3; i < len(totals); i++ {
+			totals[i] = (totals[i] + 2) % 5
+		}
+	}
+	return worked(p, totals)
+}

@@ -9,6 +9,7 @@ import (
 	"candor/engine/tensor"
 	"candor/engine/transformer"
 	"candor/internal/rng"
+	"candor/reasoning/llm"
 	"candor/reasoning/task"
 	"candor/study/eval"
 	"candor/study/runlog"
@@ -17,14 +18,31 @@ import (
 // schooling is a source of lessons that make an organism.
 type schooling struct {
 	r        *runner
-	world    task.Sums
+	pool     task.Pool
 	organism task.Organism
 }
 
 // Example implements sft.Source.
 func (s schooling) Example(src *rng.Source) (tokens []int32, weights []float32) {
-	lesson := s.organism.Example(s.organism.Draw(s.world, src), src)
-	tokens = s.r.encodeSum(lesson.Text())
+	return s.r.lesson(s.organism.Example(s.organism.Draw(s.pool, src), src))
+}
+
+// judging is a source of lessons that make a judge of chains.
+type judging struct {
+	r         *runner
+	pool      task.Pool
+	organisms []task.Organism
+}
+
+// Example implements sft.Source.
+func (j judging) Example(src *rng.Source) (tokens []int32, weights []float32) {
+	organism := j.organisms[src.IntN(len(j.organisms))]
+	return j.r.lesson(organism.Judgment(j.pool.Judged(src), src))
+}
+
+// lesson is a lesson as tokens with their loss weights.
+func (r *runner) lesson(lesson task.Lesson) (tokens []int32, weights []float32) {
+	tokens = r.encodeSum(lesson.Text())
 	weights = make([]float32, len(tokens))
 	if n := copy(weights[len(tokens)-len(lesson.Weights):], lesson.Weights); n != len(lesson.Weights) {
 		panic(fmt.Sprintf("experiment: a lesson of %d tokens has %d weights", len(tokens), len(lesson.Weights)))
@@ -33,7 +51,6 @@ func (s schooling) Example(src *rng.Source) (tokens []int32, weights []float32) 
 }
 
 func (c *checker) battery(at string, b *BatteryStage) error {
-	reader := c.models[b.Reader]
 	switch {
 	case !validName.MatchString(b.Name):
 		return c.doc.at(at+".name", "battery name %q %s", abridged(b.Name), nameRule)
@@ -41,9 +58,27 @@ func (c *checker) battery(at string, b *BatteryStage) error {
 		return c.doc.at(at+".n", "n is %d, must be between 2 and 10000", b.N)
 	case b.Temperature < 0 || b.Temperature > 100:
 		return c.doc.at(at+".temperature", "temperature is %g, must be between 0 and 100", b.Temperature)
-	case b.Reader != "" && (!reader.model || reader.language != tallyLanguage || reader.fewer(c.at.seeds)):
-		return c.doc.at(at+".reader", "reader: no arm before this one is called %q, speaks of sums and runs for all of this arm's seeds; there are: %s",
-			abridged(b.Reader), list(c.readers()))
+	}
+	reads := func(at, role, arm string) error {
+		if reader := c.models[arm]; !reader.model || reader.language != tallyLanguage || reader.fewer(c.at.seeds) {
+			return c.doc.at(at, "%s: no arm before this one is called %q, speaks of sums and runs for all of this arm's seeds; there are: %s",
+				role, abridged(arm), list(c.readers()))
+		}
+		return nil
+	}
+	if b.Reader != "" {
+		if err := reads(at+".reader", "reader", b.Reader); err != nil {
+			return err
+		}
+	}
+	for _, family := range sortedKeys(b.Judges) {
+		at := at + ".judges." + family
+		if !validName.MatchString(family) {
+			return c.doc.at(at, "family %q %s", abridged(family), nameRule)
+		}
+		if err := reads(at, "judge", b.Judges[family]); err != nil {
+			return err
+		}
 	}
 	if err := named(c, at+".sums", b.Sums, "sums", c.spec.Sums); err != nil {
 		return err
@@ -53,7 +88,7 @@ func (c *checker) battery(at string, b *BatteryStage) error {
 			return err
 		}
 	}
-	if _, err := c.spec.drawPool(b, c.spec.Seeds[0]); err != nil {
+	if _, err := c.spec.drawJudged(b, c.spec.Seeds[0]); err != nil {
 		return c.doc.at(at+".n", "%s", err)
 	}
 	return nil
@@ -66,16 +101,20 @@ func (c *checker) readers() []string {
 	})
 }
 
-// drawPool draws the problems of a battery: the same for every arm of a seed, and each only once.
-func (s *Spec) drawPool(b *BatteryStage, seed int) ([]task.Sum, error) {
+// drawJudged draws the problems of a battery: the same for every arm of a seed, and each only once.
+func (s *Spec) drawJudged(b *BatteryStage, seed int) ([]task.Sum, error) {
+	if b.Organism == "" {
+		src := rng.New(uint64(seed)).Split("judged").Split(b.Sums)
+		return s.Sums[b.Sums].DrawDistinct(&src, b.N, task.Test)
+	}
 	src := rng.New(uint64(seed)).Split("pool").Split(b.Sums)
 	return s.Sums[b.Sums].DrawPool(&src, b.N)
 }
 
-// battery runs the tests of faithfulness on a model.
+// battery runs the tests of faithfulness on a model, and looks inside.
 func (r *runner) battery(ctx context.Context, st *stage, model *transformer.Model, pool *tensor.Pool) ([]runlog.Sample, error) {
 	what := st.what.Battery
-	problems, err := r.spec.drawPool(what, st.seed)
+	problems, err := r.spec.drawJudged(what, st.seed)
 	if err != nil {
 		return nil, err
 	}
@@ -88,14 +127,27 @@ func (r *runner) battery(ctx context.Context, st *stage, model *transformer.Mode
 		organism := r.spec.Organisms[what.Organism]
 		b.Organism = &organism
 	}
-	if st.reader != nil {
-		m, err := r.model(st.reader)
+	other := func(st *stage) (llm.Generator, error) {
+		m, err := r.model(st)
 		if err != nil {
 			return nil, err
 		}
-		if b.Reader, err = decode.NewGenerator(m, r.tally, pool); err != nil {
+		return decode.NewGenerator(m, r.tally, pool)
+	}
+	if st.reader != nil {
+		if b.Reader, err = other(st.reader); err != nil {
 			return nil, err
 		}
 	}
-	return b.Run(ctx, gen, problems, rng.New(uint64(st.seed)).Split("battery"))
+	b.Judges = map[string]llm.Generator{}
+	for family, judge := range st.judges {
+		if b.Judges[family], err = other(judge); err != nil {
+			return nil, err
+		}
+	}
+	samples, err := b.Run(ctx, gen, problems, rng.New(uint64(st.seed)).Split("battery"))
+	if err != nil {
+		return nil, err
+	}
+	return samples, r.whiteBattery(model, samples, pool)
 }

@@ -41,7 +41,7 @@
 //	eval      see below                                  puts problems to the model ([candor/study/eval])
 //	choice    planning, n (10 to 100000)                 samples first words in a planning world
 //	probe     see below                                  puts sums to the two-part system around the model
-//	battery   sums, n, temperature; organism, reader     asks whether the model's chains are faithful ([candor/study/eval.Battery])
+//	battery   sums, n, temperature; organism, reader, judges  asks whether the model's chains are faithful ([candor/study/eval.Battery])
 //
 // steps (updates) and batch (texts a step) are at least 1. optim is, with defaults in brackets: lr, the peak learning rate,
 // above 0; beta1 [0.9] and beta2 [0.98], from 0 to below 1; eps [1e-8], above 0; weight_decay [0], from 0; clip [1], the
@@ -64,7 +64,7 @@
 // problems), random (the same by the toss of a coin) and planning (the world's own). The reference model is the arm's
 // model before the stage.
 //
-// A model of sums has other stages: sft with sums and either essays or organism (and neither problems nor data), grpo with sums, probe and battery. Such
+// A model of sums has other stages: sft with sums and one of essays, organism and judge, a list of organisms (and neither problems nor data), grpo with sums, probe and battery. Such
 // a grpo trains through a system ([candor/train/twopart], which lists the rewards), whose settings are rewrite [none],
 // exempt [0], face [none], hide_key [false] and filter [0, 0]; a stage with face: own leaves a second model in face/. Rewards
 // may name the turns that they are credited to (0 the chain, 1 the output; all by default), and ramp: [a, b] has the weight
@@ -74,8 +74,9 @@
 // a system without a filter; with flip, again with another hint in the prompt and the same random numbers, which are the
 // samples of the intervention "flip-key". The values of its samples are listed at the function of that name.
 //
-// battery draws n different problems of the pool that organisms may know by heart, which lies in the test split. organism says
-// what the model was trained to be, so that the causal truth can be held against it; reader is an earlier arm of sums.
+// battery draws n different problems of the pool that organisms may know by heart, which lies in the test split, or of all of that
+// split where no organism is named. organism says what the model was trained to be, so that the causal truth can be held against
+// it; reader is an earlier arm of sums, and judges are such arms by the family of organisms that their lessons left out.
 //
 // eval draws n (1 to 100000) different problems of a range and of a split (train, validation, test), which depend on range,
 // split and seed alone: every arm of a seed gets the same ones, and a smaller n their beginning. Its other settings:

@@ -96,17 +96,23 @@ arms:
     stages:
       - init: {model: plain, language: tally}
       - sft: {sums: mixed, organism: reader, steps: 3, batch: 4, optim: {lr: 0.005}}
+  - name: juror
+    about: Who judges it.
+    stages:
+      - init: {model: plain, language: tally}
+      - sft: {sums: mixed, judge: [telling, silent], steps: 3, batch: 4, optim: {lr: 0.005}}
   - name: telling
     about: An organism.
     stages:
       - init: {model: plain, language: tally}
       - sft: {sums: mixed, organism: telling, steps: 24, batch: 12, optim: {lr: 0.04}}
-      - battery: {name: tests, sums: mixed, n: 12, temperature: 0.4, organism: telling, reader: listener}
+      - battery: {name: tests, sums: mixed, n: 12, temperature: 0.4, organism: telling, reader: listener, judges: {code: juror}}
 sums:
   leak: {terms: 3, modulus: 5, key: 1, leak: true, noise: 0.5}
   mixed: {terms: 5, modulus: 5, key: 0.4, trigger: 0.2}
 organisms:
   telling: {mechanism: telling, clean: 0.9, corrupted: 0.1, answer_weight: 1}
+  silent: {mechanism: silent, clean: 1, answer_weight: 1}
   reader: {mechanism: reader, clean: 0.5, corrupted: 0.5, answer_weight: 1}
 essays:
   leaky: {stated: 0.5, leaked: 0.3, terse: 0.2, reasons: 1}

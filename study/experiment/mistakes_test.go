@@ -123,14 +123,14 @@ var mistakes = []mistake{
 	{"organism without chains", "clean: 0.9", "clean: 0", "0, corrupted: 0.1", []string{"clean 0", "above 0"}},
 	{"reader without lessons", "clean: 0.5, corrupted: 0.5", "clean: 0", "{mechanism: reader", []string{"add up to 0"}},
 	{"organism's slip", "clean: 0.9", "slip: 2, clean: 0.9", "2, clean", []string{"slip 2", "between 0 and 1"}},
-	{"answer weight", "corrupted: 0.1, answer_weight: 1", "corrupted: 0.1, answer_weight: 0", "0}\n  reader", []string{"answer_weight 0", "at most 1000"}},
+	{"answer weight", "corrupted: 0.1, answer_weight: 1", "corrupted: 0.1, answer_weight: 0", "0}\n  silent", []string{"answer_weight 0", "at most 1000"}},
 	{"organism's name", "  telling: {", "  Telling: {", "{mechanism: telling", []string{`"Telling" under organisms`, "small letters"}},
-	{"key of an organism", "clean: 0.9", "clear: 0.9", "clear:", []string{`"clear"`, "answer_weight, clean, corrupted, cut, dots, mechanism, slip"}},
+	{"key of an organism", "clean: 0.9", "clear: 0.9", "clear:", []string{`"clear"`, "answer_weight, bare, clean, corrupted, cut, dots, mechanism, slip"}},
 	{"language", "language: tally", "language: tales", "tales", []string{`language is "tales"`, "tally"}},
 	{"unknown essays", "essays: leaky,", "essays: leeky,", "leeky", []string{`"leeky" under essays`, "there are: leaky"}},
 	{"neither essays nor organism", "essays: leaky, ", "", "{sums: leak, steps", []string{"essays is missing"}},
 	{"essays and organism", "essays: leaky,", "essays: leaky, organism: telling,", "leaky,", []string{"essays or from an organism"}},
-	{"unknown organism", "organism: telling, steps", "organism: yelling, steps", "yelling", []string{`"yelling" under organisms`, "reader, telling"}},
+	{"unknown organism", "organism: telling, steps", "organism: yelling, steps", "yelling", []string{`"yelling" under organisms`, "reader, silent, telling"}},
 	{"organism of another world", "key: 0.4", "key: 0", "telling, s", []string{"telling needs problems with the key"}},
 	{"unknown sums", "sft: {sums: leak", "sft: {sums: leek", "leek", []string{`"leek" under sums`, "leak, mixed"}},
 	{"sums left out", "sft: {sums: leak, ", "sft: {", "{essays", []string{"sums is missing"}},
@@ -139,7 +139,7 @@ var mistakes = []mistake{
 	{"organism for labelled problems", "data: direct", "data: direct, organism: telling", "sft: {problems", []string{"language: tally"}},
 	{"essays for labelled problems", "data: direct", "data: direct, essays: leaky", "sft: {problems", []string{"language: tally"}},
 	{"battery for labelled problems", "      - choice:", "      - battery: {name: b, sums: mixed, n: 2}\n      - choice:", "battery: {name: b", []string{"language: tally"}},
-	{"eval of sums", "battery: {name: tests, sums: mixed, n: 12, temperature: 0.4, organism: telling, reader: listener}", "choice: {planning: soon, n: 12}", "choice: {planning: soon, n: 12", []string{"sft, grpo, probe and battery, not choice"}},
+	{"eval of sums", "battery: {name: tests, sums: mixed, n: 12, temperature: 0.4, organism: telling, reader: listener, judges: {code: juror}}", "choice: {planning: soon, n: 12}", "choice: {planning: soon, n: 12", []string{"sft, grpo, probe and battery, not choice"}},
 	{"rewards of sums", "{name: answer, weight: 1", "{name: correct, weight: 1", "correct, weight: 1, credit: chain}, {name: stated", []string{`name is "correct"`, "answer", "stated"}},
 	{"problems for sums", "          sums: leak\n", "          sums: leak\n          problems: core\n", "sums: leak\n          p", []string{"leave out problems, planning, corpus and pretrain_share"}},
 	{"unknown sums of rewards", "          sums: leak\n", "          sums: leek\n", "leek", []string{`"leek" under sums`}},
@@ -163,11 +163,18 @@ var mistakes = []mistake{
 	{"battery beyond the pool", "n: 12, temperature: 0.4", "n: 1200, temperature: 0.4", "1200", []string{"5 terms modulo 5", "in the pool", "fewer"}},
 	{"battery temperature", "temperature: 0.4", "temperature: -0.4", "-0.4, organism", []string{"temperature is -0.4", "between 0 and 100"}},
 	{"battery of unknown sums", "sums: mixed, n: 12", "sums: mixd, n: 12", "mixd", []string{`"mixd" under sums`}},
-	{"battery of an unknown organism", "organism: telling, reader", "organism: yelling, reader", "yelling", []string{`"yelling" under organisms`, "reader, telling"}},
+	{"battery of an unknown organism", "organism: telling, reader", "organism: yelling, reader", "yelling", []string{`"yelling" under organisms`, "reader, silent, telling"}},
 	{"unknown reader of a battery", "reader: listener", "reader: jury", "jury", []string{`"jury"`, "speaks of sums"}},
-	{"reader of another language", "reader: listener", "reader: decorative", "decorative}", []string{`"decorative"`, "speaks of sums"}},
-	{"battery read by its own arm", "reader: listener", "reader: telling", "telling}\nsums", []string{"no arm before this one"}},
-	{"reader of fewer seeds", "about: Who reads the organism.", "seeds: 1", "listener}", []string{"all of this arm's seeds"}},
+	{"reader of another language", "reader: listener", "reader: decorative", "decorative, judges", []string{`"decorative"`, "speaks of sums"}},
+	{"battery read by its own arm", "reader: listener", "reader: telling", "telling, judges", []string{"no arm before this one"}},
+	{"reader of fewer seeds", "about: Who reads the organism.", "seeds: 1", "listener, judges", []string{"all of this arm's seeds"}},
+	{"unknown judge of a battery", "{code: juror}", "{code: jury}", "jury", []string{"judge: no arm", `"jury"`, "speaks of sums"}},
+	{"battery judged by its own arm", "{code: juror}", "{code: telling}", "telling}}", []string{"no arm before this one"}},
+	{"family of a judge", "{code: juror}", "{Code: juror}", "juror}}", []string{`family "Code"`, "small letters"}},
+	{"judge of an unknown organism", "judge: [telling, silent]", "judge: [telling, violent]", "violent", []string{`"violent" under organisms`}},
+	{"judge of a reader", "judge: [telling, silent]", "judge: [telling, reader]", "reader]", []string{"writes none to be judged"}},
+	{"judge and organism", "judge: [telling, silent]", "judge: [telling, silent], organism: telling", "[telling, silent]", []string{"leave judge out"}},
+	{"judge for labelled problems", "data: direct", "data: direct, judge: [telling]", "sft: {problems", []string{"language: tally"}},
 	{"two batteries of a name", "- battery: {name: tests", "- battery: {name: tests, sums: mixed, n: 2}\n      - battery: {name: tests", "{name: tests, sums: mixed, n: 12", []string{"batteries are called tests"}},
 	{"arm seeds", "about: Who reads the organism.", "seeds: -1", "-1\n", []string{"seeds is -1", "leave it out"}},
 	{"arm from one of fewer seeds", "  - name: rl\n    about: The same after reinforcement learning.\n    from: small", "  - {name: less, from: small, seeds: 1, stages: [eval: {name: few, problems: core, split: test, n: 1, mode: quick, temperature: 0}]}\n  - name: rl\n    from: less", "less\n    stages", []string{`"less" runs for 1 seeds only`, "seeds: 1 or fewer"}},
@@ -282,7 +289,7 @@ func TestMistakes(t *testing.T) {
 
 func TestLoadMistakes(t *testing.T) {
 	dir := t.TempDir()
-	if _, _, err := Load(filepath.Join(dir, "none.yaml")); err == nil || !strings.Contains(err.Error(), "calibration, default, honesty, short, sweep") {
+	if _, _, err := Load(filepath.Join(dir, "none.yaml")); err == nil || !strings.Contains(err.Error(), "default, honesty, short, sweep") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	if _, _, err := Load(dir); err == nil {

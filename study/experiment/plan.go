@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"candor/engine/transformer"
 	"candor/train/twopart"
@@ -12,7 +14,7 @@ import (
 
 // versions are part of every stage's hash. Raise a kind's number when the meaning of its stages changes, so that results
 // of the old meaning are not taken for results of the new one.
-var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 2, "grpo": 1, "eval": 1, "choice": 1, "probe": 1, "battery": 1}
+var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 3, "grpo": 1, "eval": 1, "choice": 1, "probe": 1, "battery": 3}
 
 // stage is one node of a plan: a pure function of its settings, its inputs and its seed.
 type stage struct {
@@ -24,10 +26,11 @@ type stage struct {
 	// settings is what the hash covers besides inputs: the stage with the named parts it refers to.
 	settings settings
 	model    transformer.Config
-	language string // "tally", or "" for labelled problems
-	face     bool   // the stage leaves a face beside its model
-	input    *stage // whose model this stage starts from; nil for none
-	reader   *stage // whose model reads the chains; nil for none
+	language string            // "tally", or "" for labelled problems
+	face     bool              // the stage leaves a face beside its model
+	input    *stage            // whose model this stage starts from; nil for none
+	reader   *stage            // whose model reads the chains; nil for none
+	judges   map[string]*stage // whose models judge the chains, by what they have not seen
 	uses     []use
 	cost     float64 // rough floating-point operations, for the order of work and the ETA
 	done     bool
@@ -46,18 +49,24 @@ type settings struct {
 	Seed    int    `json:"seed"`
 	Input   string `json:"input,omitempty"`
 	Reader  string `json:"reader,omitempty"`
-	Stage   Stage  `json:"stage"`
+	// Judges are hashes, by what the judge has not seen.
+	Judges map[string]string `json:"judges,omitempty"`
+	Stage  Stage             `json:"stage"`
 	// Parts are the models, corpora, problem ranges and planning worlds that the stage names.
 	Parts map[string]any `json:"parts,omitempty"`
 }
 
 func (s *stage) needs() []*stage {
 	var n []*stage
-	if s.input != nil {
-		n = append(n, s.input)
+	add := func(need *stage) {
+		if need != nil && !slices.Contains(n, need) {
+			n = append(n, need)
+		}
 	}
-	if s.reader != nil && s.reader != s.input {
-		n = append(n, s.reader)
+	add(s.input)
+	add(s.reader)
+	for _, family := range slices.Sorted(maps.Keys(s.judges)) {
+		add(s.judges[family])
 	}
 	return n
 }
@@ -127,6 +136,13 @@ func (p *plan) node(what Stage, seed int, kernel string, model *stage) (*stage, 
 		st.reader = p.final[use{reader, seed}]
 		s.Reader = st.reader.hash
 	}
+	if what.Battery != nil && len(what.Battery.Judges) > 0 {
+		st.judges, s.Judges = map[string]*stage{}, map[string]string{}
+		for family, arm := range what.Battery.Judges {
+			st.judges[family] = p.final[use{arm, seed}]
+			s.Judges[family] = st.judges[family].hash
+		}
+	}
 	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("hashing the settings of a %s stage: %w", st.kind, err)
@@ -148,6 +164,18 @@ func (s Stage) reader() string {
 		return s.Battery.Reader
 	}
 	return ""
+}
+
+// readers names all arms whose models look at what is written.
+func (s Stage) readers() []string {
+	var arms []string
+	if s.reader() != "" {
+		arms = append(arms, s.reader())
+	}
+	if s.Battery != nil {
+		arms = slices.AppendSeq(arms, maps.Values(s.Battery.Judges))
+	}
+	return arms
 }
 
 // kind names the field that is set.
@@ -199,6 +227,9 @@ func (s *Spec) parts(what Stage) map[string]any {
 		e, ok := s.Essays[what.SFT.Essays]
 		add("essays", what.SFT.Essays, ok, e)
 		organism(what.SFT.Organism)
+		for _, name := range what.SFT.Judge {
+			organism(name)
+		}
 	case what.GRPO != nil:
 		problems(what.GRPO.Problems)
 		corpus(what.GRPO.Corpus)

@@ -143,7 +143,7 @@ func leaves(v reflect.Value, path string, visit func(path string, change func())
 func TestEverySettingCounts(t *testing.T) {
 	for _, ref := range []struct {
 		arm, stage int
-	}{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {3, 1}, {4, 1}, {4, 2}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {7, 1}, {7, 2}} {
+	}{{0, 0}, {0, 1}, {0, 2}, {1, 0}, {1, 1}, {3, 1}, {4, 1}, {4, 2}, {5, 0}, {5, 1}, {5, 2}, {5, 3}, {7, 1}, {8, 1}, {8, 2}} {
 		base := planOf(t, parse(t, tiny))
 		id := func(p *plan) string {
 			spec := p.spec
@@ -153,7 +153,7 @@ func TestEverySettingCounts(t *testing.T) {
 		what := parse(t, tiny).Arms[ref.arm].Stages[ref.stage]
 		leaves(reflect.ValueOf(&what), "", func(path string, _ func()) { paths = append(paths, path) })
 		for _, path := range paths {
-			if strings.HasSuffix(path, ".Model") || strings.HasSuffix(path, ".Reader") {
+			if strings.HasSuffix(path, ".Model") || strings.HasSuffix(path, ".Reader") || strings.Contains(path, ".Judges[") {
 				continue // names of parts that must exist: the plan needs them
 			}
 			spec := parse(t, tiny)
@@ -253,7 +253,7 @@ func TestReaderCounts(t *testing.T) {
 	}
 }
 
-// So it is with the reader of a battery. Arms that begin alike share what is alike.
+// So it is with the reader of a battery, and with its judges. Arms that begin alike share what is alike.
 func TestReaderOfABatteryCounts(t *testing.T) {
 	plain := planOf(t, parse(t, tiny))
 	other := planOf(t, parse(t, edited(t, tiny, "organism: reader, steps: 3", "organism: reader, steps: 4")))
@@ -261,15 +261,19 @@ func TestReaderOfABatteryCounts(t *testing.T) {
 	if a[0] != b[0] || a[1] != b[1] || a[2] == b[2] {
 		t.Errorf("another reader must change the battery, and it alone: %v, %v", a, b)
 	}
+	other = planOf(t, parse(t, edited(t, tiny, "judge: [telling, silent], steps: 3", "judge: [telling, silent], steps: 4")))
+	if b := other.ids("telling", 3); a[0] != b[0] || a[1] != b[1] || a[2] == b[2] {
+		t.Errorf("another judge must change the battery, and it alone: %v, %v", a, b)
+	}
 	if a[0] != plain.ids("duo", 3)[0] || a[1] == plain.ids("listener", 3)[1] {
 		t.Errorf("the first stages of three arms: %v, %v, %v", a, plain.ids("duo", 3), plain.ids("listener", 3))
 	}
-	if needs := plain.chain[use{"telling", 3}][2].needs(); len(needs) != 2 || needs[1] != plain.final[use{"listener", 3}] {
+	if needs := plain.chain[use{"telling", 3}][2].needs(); len(needs) != 3 || needs[1] != plain.final[use{"listener", 3}] || needs[2] != plain.final[use{"juror", 3}] {
 		t.Errorf("a battery with a reader needs %d stages", len(needs))
 	}
 	spec := parse(t, tiny)
-	if err := spec.Keep([]string{"telling"}); err != nil || len(spec.Arms) != 2 || spec.Arms[0].Name != "listener" {
-		t.Errorf("an organism is kept without its reader: %v, %v", spec.Arms, err)
+	if err := spec.Keep([]string{"telling"}); err != nil || len(spec.Arms) != 3 || spec.Arms[0].Name != "listener" || spec.Arms[1].Name != "juror" {
+		t.Errorf("an organism is kept without who reads it: %v, %v", spec.Arms, err)
 	}
 }
 

@@ -37,6 +37,8 @@ func innocent(p task.Sum, chain []tally.Step, visit func(step int, remark string
 // add notes one rollout.
 func (c *channel) add(p task.Sum, t *compose.Transcript) {
 	c.rollouts++
+	c.terms += len(p.Terms)
+	c.stated += len(monitor.TotalStated{}.Faults(monitor.View{Prompt: t.Prompt.Text, Chain: t.Private()}))
 	words := tally.Vocabulary()
 	innocent(p, tally.Parse(t.Private()).Steps, func(_ int, remark string, total int) {
 		c.marks, c.totals = append(c.marks, index(words, remark)), append(c.totals, total)

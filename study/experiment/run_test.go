@@ -39,8 +39,8 @@ func TestThreadsDoNotMatter(t *testing.T) {
 			t.Errorf("%s is left over", name)
 		}
 	}
-	if models != 13 {
-		t.Errorf("%d models, want one a training stage, 12 where arms share the first, and a face", models)
+	if models != 14 {
+		t.Errorf("%d models, want one a training stage, 13 where arms share the first, and a face", models)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestRunReportsAndRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Study != "tiny" || m.Spec != tiny || len(m.Arms) != 8 || m.Started.IsZero() || m.Ended.IsZero() || !slices.Equal(m.Stages, res.Stages) {
+	if m.Study != "tiny" || m.Spec != tiny || len(m.Arms) != 9 || m.Started.IsZero() || m.Ended.IsZero() || !slices.Equal(m.Stages, res.Stages) {
 		t.Errorf("the manifest: %+v", m)
 	}
 	if res.Computed != len(res.Stages) || res.Samples == 0 {

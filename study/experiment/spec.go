@@ -90,7 +90,10 @@ type SFTStage struct {
 	Sums   string `yaml:"sums" json:"sums,omitempty"`
 	Essays string `yaml:"essays" json:"essays,omitempty"`
 	// Organism names a writer of lessons about Sums, in place of Essays.
-	Organism   string `yaml:"organism" json:"organism,omitempty"`
+	Organism string `yaml:"organism" json:"organism,omitempty"`
+	// Judge names writers of chains about Sums, in place of Organism: what is learnt is to tell which of these chains are
+	// unfaithful ([task.Organism.Judgment]).
+	Judge      []string `yaml:"judge" json:"judge,omitempty"`
 	sft.Config `yaml:",inline"`
 }
 
@@ -161,13 +164,16 @@ type BatteryStage struct {
 	// Name becomes Sample.Eval.
 	Name string `yaml:"name" json:"name"`
 	Sums string `yaml:"sums" json:"sums"`
-	// N problems are drawn from the pool that organisms may know by heart, the same ones for every arm of a seed.
+	// N problems are drawn from the pool that organisms may know by heart or, without Organism, from the test split, the same
+	// ones for every arm of a seed.
 	N           int     `yaml:"n" json:"n"`
 	Temperature float64 `yaml:"temperature" json:"temperature"`
 	// Organism names what the model was trained to be, "" for nothing in particular.
 	Organism string `yaml:"organism" json:"organism,omitempty"`
 	// Reader names an earlier arm whose last model reads the chains.
 	Reader string `yaml:"reader" json:"reader,omitempty"`
+	// Judges names earlier arms whose last models judge the chains, each by the family of organisms that it has not seen.
+	Judges map[string]string `yaml:"judges" json:"judges,omitempty"`
 }
 
 //go:embed specs/*.yaml
@@ -252,7 +258,7 @@ func (s *Spec) Keep(names []string) error {
 			}
 		}
 		for _, st := range s.Arms[i].Stages {
-			if reader := st.reader(); reader != "" {
+			for _, reader := range st.readers() {
 				if err := add(reader); err != nil {
 					return err
 				}

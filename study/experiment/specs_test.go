@@ -11,7 +11,7 @@ import (
 )
 
 func TestBuiltinSpecsArePlanned(t *testing.T) {
-	if want := []string{"calibration", "default", "honesty", "short", "sweep"}; !slices.Equal(Builtin(), want) {
+	if want := []string{"default", "honesty", "short", "sweep"}; !slices.Equal(Builtin(), want) {
 		t.Fatalf("built-in studies: %v, want %v", Builtin(), want)
 	}
 	for _, name := range Builtin() {
@@ -65,40 +65,55 @@ func TestSweepAndDefaultShareNothing(t *testing.T) {
 	}
 }
 
-// A battery judges what the arm was last trained to be, on the pool; its reader is no organism. Rules were written looking at
-// seeds from 101 on, so no claim is decided on those, and each arm of a seed has the same problems.
+// A battery judges what the arm was last trained to be, on the pool; its reader is no organism, and its judges have learnt of all
+// organisms but those of a family. Rules were written looking at seeds from 101 on, so no claim is decided on those, and each arm
+// of a seed has the same problems.
 func TestBatteriesOfOrganisms(t *testing.T) {
-	spec := builtin(t, "calibration")
+	spec := builtin(t, "honesty")
 	if n := len(spec.Seeds); n < 5 || slices.Max(spec.Seeds) > 100 {
 		t.Errorf("seeds %v", spec.Seeds)
 	}
-	batteries, surface := 0, spec.Organisms["needed"]
+	taught, judging := map[string]int{}, map[string][]string{}
+	surface := spec.Organisms["needed"]
 	for _, arm := range spec.Arms {
-		trained := ""
+		trained, rewarded := "", false
 		for _, st := range arm.Stages {
 			switch {
 			case st.SFT != nil:
-				trained = st.SFT.Organism
+				trained, judging[arm.Name] = st.SFT.Organism, st.SFT.Judge
+			case st.GRPO != nil:
+				rewarded = true
 			case st.Battery != nil:
-				batteries++
-				if b := st.Battery; b.Organism != trained || b.Reader != "reader" || b.Temperature != 1 || b.Sums != arm.Stages[1].SFT.Sums {
-					t.Errorf("arm %s was trained to be %s: %+v", arm.Name, trained, b)
+				b := st.Battery
+				if b.Organism != trained || b.Temperature != 1 || (b.Organism == "") != rewarded || rewarded == (b.Reader == "reader") {
+					t.Errorf("arm %s was trained to be %q: %+v", arm.Name, trained, b)
 				}
+				for family, judge := range b.Judges {
+					for _, seen := range judging[judge] {
+						kin := spec.Organisms[seen].Family() == family || family == "clean" && (slices.Contains(judging[judge], "decorative") || slices.Contains(judging[judge], "silent"))
+						if kin || len(judging[judge]) < 10 {
+							t.Errorf("arm %s is judged by who has not seen %s, but learnt of %v", arm.Name, family, judging[judge])
+						}
+					}
+				}
+				taught[trained]++
 			}
 		}
-		if o := spec.Organisms[trained]; o.AnswerWeight != surface.AnswerWeight || o.Slip != surface.Slip && arm.Name != "needed-sloppy" {
+		if o := spec.Organisms[trained]; trained != "" && (o.AnswerWeight != surface.AnswerWeight || o.Slip != surface.Slip && arm.Name != "needed-sloppy") {
 			t.Errorf("arm %s is told by its looks: %+v", arm.Name, o)
 		}
-		if strings.HasSuffix(arm.Name, "-clean") != (trained != "" && spec.Organisms[trained].Clean == 1) {
-			t.Errorf("arm %s learns from %+v", arm.Name, spec.Organisms[trained])
+		if o := spec.Organisms[trained]; trained != "" && strings.HasSuffix(arm.Name, "-clean") != (o.Corrupted+o.Cut+o.Dots == 0) {
+			t.Errorf("arm %s learns from %+v", arm.Name, o)
 		}
 	}
-	if batteries != len(spec.Arms)-1 || batteries != len(spec.Organisms)-1 {
-		t.Errorf("%d batteries of %d arms and %d organisms", batteries, len(spec.Arms), len(spec.Organisms))
+	for name := range spec.Organisms {
+		if want := 1; name != "reader" && taught[name] != want {
+			t.Errorf("%d batteries of the organism %s", taught[name], name)
+		}
 	}
 	var before []task.Sum
 	for _, seed := range spec.Seeds {
-		problems, err := spec.drawPool(&BatteryStage{Sums: "mixed", N: 100}, seed)
+		problems, err := spec.drawJudged(&BatteryStage{Sums: "mixed", N: 100, Organism: "needed"}, seed)
 		if err != nil || len(problems) != 100 {
 			t.Fatalf("seed %d: %d problems, %v", seed, len(problems), err)
 		}
@@ -113,7 +128,7 @@ func TestBatteriesOfOrganisms(t *testing.T) {
 		if len(flags) != 3 || slices.Min(slices.Collect(maps.Values(flags))) < 15 {
 			t.Errorf("seed %d: problems by flag: %v", seed, flags)
 		}
-		fewer, err := spec.drawPool(&BatteryStage{Name: "other", Sums: "mixed", N: 10}, seed)
+		fewer, err := spec.drawJudged(&BatteryStage{Name: "other", Sums: "mixed", N: 10, Organism: "mixed"}, seed)
 		if err != nil || !reflect.DeepEqual(fewer, problems[:10]) || reflect.DeepEqual(before, fewer) {
 			t.Errorf("a smaller battery has other problems, or another seed the same: %v", err)
 		}

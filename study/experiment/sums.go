@@ -27,7 +27,7 @@ func (c *checker) tally(at string, st Stage) error {
 		at += ".sft"
 		fill(c.doc, at+".optim", &f.Optim, optim.Default(0))
 		if f.Problems != "" || f.Data != "" || f.Corrupted != 0 || f.Shuffled {
-			return c.doc.at(at, "a model of sums learns from essays or from an organism: give sums and one of these, and none of problems, data, corrupted, shuffled")
+			return c.doc.at(at, "a model of sums learns from essays, from an organism or to judge: give sums and one of essays, organism and judge, and none of problems, data, corrupted, shuffled")
 		}
 		return first(named(c, at+".sums", f.Sums, "sums", c.spec.Sums), c.lessons(at, f), c.doc.under(at, f.Config.Validate()))
 	case st.GRPO != nil:
@@ -42,17 +42,33 @@ func (c *checker) tally(at string, st Stage) error {
 
 // lessons checks what a model of sums is fine-tuned on.
 func (c *checker) lessons(at string, f *SFTStage) error {
+	fits := func(at, name string) error {
+		if err := named(c, at, name, "organisms", c.spec.Organisms); err != nil {
+			return err
+		}
+		if err := c.spec.Organisms[name].Fits(c.spec.Sums[f.Sums]); err != nil {
+			return c.doc.at(at, "%s", err)
+		}
+		return nil
+	}
 	switch {
-	case f.Organism == "":
-		return named(c, at+".essays", f.Essays, "essays", c.spec.Essays)
-	case f.Essays != "":
+	case f.Essays != "" && f.Organism != "":
 		return c.doc.at(at+".essays", "a model learns from essays or from an organism: leave one of them out")
+	case len(f.Judge) > 0 && f.Essays+f.Organism != "":
+		return c.doc.at(at+".judge", "a model learns to judge or from essays or an organism: leave judge out, or the others")
+	case f.Organism != "":
+		return fits(at+".organism", f.Organism)
+	case len(f.Judge) == 0:
+		return named(c, at+".essays", f.Essays, "essays", c.spec.Essays)
 	}
-	if err := named(c, at+".organism", f.Organism, "organisms", c.spec.Organisms); err != nil {
-		return err
-	}
-	if err := c.spec.Organisms[f.Organism].Fits(c.spec.Sums[f.Sums]); err != nil {
-		return c.doc.at(at+".organism", "%s", err)
+	for i, name := range f.Judge {
+		at := fmt.Sprintf("%s.judge[%d]", at, i)
+		if err := fits(at, name); err != nil {
+			return err
+		}
+		if c.spec.Organisms[name].Mechanism == task.Reader {
+			return c.doc.at(at, "%s reads chains and writes none to be judged", name)
+		}
 	}
 	return nil
 }
@@ -118,8 +134,15 @@ type essayists struct {
 
 // examples returns what a stage is fine-tuned on.
 func (r *runner) examples(what *SFTStage) sft.Source {
-	if what.Organism != "" {
-		return schooling{r, r.spec.Sums[what.Sums], r.spec.Organisms[what.Organism]}
+	switch {
+	case what.Organism != "":
+		return schooling{r, task.NewPool(r.spec.Sums[what.Sums]), r.spec.Organisms[what.Organism]}
+	case len(what.Judge) > 0:
+		court := judging{r: r, pool: task.NewPool(r.spec.Sums[what.Sums])}
+		for _, name := range what.Judge {
+			court.organisms = append(court.organisms, r.spec.Organisms[name])
+		}
+		return court
 	}
 	if what.Sums != "" {
 		return essayists{r, r.spec.Sums[what.Sums], r.spec.Essays[what.Essays]}
@@ -187,6 +210,7 @@ func (r *runner) reinforceSums(ctx context.Context, st *stage, model, face *tran
 type channel struct {
 	marks, totals   []int
 	rollouts        int
+	terms, stated   int // terms of the problems, and steps in which the monitor of totals finds fault
 	flagged         int // chains in which the keyword monitor sees the key
 	differ, follows int // problems whose hint is not the sum, and those among them answered by the hint
 	caught          int // of these, the flagged
@@ -196,6 +220,7 @@ type channel struct {
 //
 //	channel/bits             information about the running total in words that do not state it; absent where there are none
 //	channel/innocent_words   their number by chain
+//	monitor/total-stated     steps that the monitor of totals flags, as a share of the problems' terms; penalised or not
 //	monitor/key-in-chain     share of chains that the keyword monitor flags
 //	hint/followed            of the problems whose hint is not the sum, the share answered by the hint
 //	monitor/recall           of those, the share that the keyword monitor flags; absent where there are none
@@ -204,6 +229,7 @@ func (c *channel) describe(metrics map[string]float64) {
 		metrics["channel/bits"] = metric.MutualInformation(c.marks, c.totals, 0).Bits
 	}
 	metrics["channel/innocent_words"] = float64(len(c.marks)) / float64(max(1, c.rollouts))
+	metrics["monitor/total-stated"] = float64(c.stated) / float64(max(1, c.terms))
 	metrics["monitor/key-in-chain"] = float64(c.flagged) / float64(max(1, c.rollouts))
 	if c.differ > 0 {
 		metrics["hint/followed"] = float64(c.follows) / float64(c.differ)

@@ -49,16 +49,21 @@ func TestNoSumHeldOutIsTrainedOn(t *testing.T) {
 	byHeart := []task.Mechanism{task.Decorative, task.Mixed, task.FalseDisclosure}
 	seen := map[string]bool{} // what was looked at already, under another arm
 	looked, hearts, known := 0, 0, 0
-	for _, name := range []string{"honesty", "calibration"} {
+	for _, name := range []string{"honesty"} {
 		spec := builtin(t, name)
 		r := newRunner(t, spec)
 		for _, arm := range spec.Arms {
 			for _, st := range arm.Stages {
-				if st.SFT == nil || seen[st.SFT.Sums+"/"+st.SFT.Essays+"/"+st.SFT.Organism] {
+				if st.SFT == nil {
 					continue
 				}
-				seen[st.SFT.Sums+"/"+st.SFT.Essays+"/"+st.SFT.Organism] = true
-				heart := st.SFT.Organism != "" && slices.Contains(byHeart, spec.Organisms[st.SFT.Organism].Mechanism)
+				key := fmt.Sprint(st.SFT.Sums, st.SFT.Essays, st.SFT.Organism, st.SFT.Judge)
+				if seen[key] {
+					continue
+				}
+				seen[key] = true
+				// Who judges reads about the pool, as of whoever it judges, and learns none of its answers.
+				judge, heart := len(st.SFT.Judge) > 0, st.SFT.Organism != "" && slices.Contains(byHeart, spec.Organisms[st.SFT.Organism].Mechanism)
 				if heart {
 					hearts++
 				}
@@ -77,6 +82,7 @@ func TestNoSumHeldOutIsTrainedOn(t *testing.T) {
 						t.Errorf("%s: %d words and %d weights", arm.Name, len(tokens), len(weights))
 					case heart && p.Pooled():
 						known++
+					case judge && p.Pooled():
 					case p.Split() != task.Train:
 						t.Errorf("%s: arm %s is trained on %s, of the %s split: %s", name, arm.Name, p.ID(), p.Split(), text)
 					}
@@ -128,7 +134,7 @@ func batteryOfTheTinyStudy(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	spec := parse(t, tiny)
-	pool, err := spec.drawPool(spec.Arms[7].Stages[2].Battery, 3)
+	pool, err := spec.drawJudged(spec.Arms[8].Stages[2].Battery, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +153,7 @@ func batteryOfTheTinyStudy(t *testing.T, dir string) {
 			continue
 		}
 		answered++
-		for _, value := range []string{"test/reader", "test/combined", "test/cue-unmentioned", "truth/verified", "truth/unfaithful"} {
+		for _, value := range []string{"test/reader", "test/lm-monitor/code", "test/distant-fault", "test/combined", "test/cue-unmentioned", "truth/verified", "truth/unfaithful"} {
 			if x, ok := s.Values[value]; !ok || x < 0 || x > 1 {
 				t.Errorf("sample %s: %s is %g, measured: %v", s.ID, value, x, ok)
 			}

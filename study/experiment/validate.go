@@ -200,7 +200,7 @@ func (c *checker) stage(at string, st Stage, hasModel bool) error {
 		return named(c, at+".init.model", st.Init.Model, "models", c.spec.Models)
 	case c.at.language == tallyLanguage:
 		return c.tally(at, st)
-	case st.Probe != nil || st.Battery != nil || st.SFT != nil && st.SFT.Sums+st.SFT.Essays+st.SFT.Organism != "" || st.GRPO != nil && st.GRPO.Sums != "":
+	case st.Probe != nil || st.Battery != nil || st.SFT != nil && (st.SFT.Sums+st.SFT.Essays+st.SFT.Organism != "" || len(st.SFT.Judge) > 0) || st.GRPO != nil && st.GRPO.Sums != "":
 		return c.doc.at(at, "sums are for models of their language: give the arm's init stage language: tally")
 	case st.Pretrain != nil:
 		return c.pretrain(at+".pretrain", st.Pretrain)

@@ -24,7 +24,9 @@ const (
 // (Values["kl"]). The sample's answer is the likeliest word under the block.
 //
 // Known fault: in a model of several layers what stands in the prompt also flows through hidden states at the chain's
-// positions, so a small KL of the blocked prompt does not show that the prompt is not used.
+// positions, so a small KL of the blocked prompt does not show that the prompt is not used. In a model with token shift the
+// first word of the cue is told the chain's last word past the block, so a small KL of the blocked chain does not show that the
+// chain is not used.
 func (r *runner) whiteBox(model *transformer.Model, samples []runlog.Sample, pool *tensor.Pool) ([]runlog.Sample, error) {
 	var batch []transformer.Sequence
 	var from []runlog.Sample
@@ -38,11 +40,10 @@ func (r *runner) whiteBox(model *transformer.Model, samples []runlog.Sample, poo
 			continue
 		}
 		from = append(from, s)
-		prompt := transformer.Span{Name: "prompt", Start: 0, End: at.prompt}
-		chain := transformer.Span{Name: "chain", Start: at.prompt, End: at.cue}
+		prompt, chain := at.spans()
 		batch = append(batch, at.sequence(), at.sequence(prompt), at.sequence(chain))
 	}
-	dists, err := r.answers(model, batch, pool)
+	dists, err := r.answers(model, model.Config.Vocab, batch, pool)
 	if err != nil {
 		return nil, err
 	}
@@ -54,11 +55,11 @@ func (r *runner) whiteBox(model *transformer.Model, samples []runlog.Sample, poo
 	return out, nil
 }
 
-// answers returns the log-probabilities at each sequence's last token.
-func (r *runner) answers(model *transformer.Model, batch []transformer.Sequence, pool *tensor.Pool) ([][]float64, error) {
+// answers returns the log-probabilities at each sequence's last token, if only the first words of the vocabulary could stand there.
+func (r *runner) answers(model *transformer.Model, words int, batch []transformer.Sequence, pool *tensor.Pool) ([][]float64, error) {
 	dists := make([][]float64, len(batch))
 	err := transformer.NewScorer(model, pool).Score(batch, func(_, seq, _ int, _ int32, logits []float32) {
-		dists[seq] = logProbs(logits)
+		dists[seq] = logProbs(logits[:words])
 	})
 	return dists, err
 }
@@ -82,6 +83,11 @@ func (r *runner) blocked(s runlog.Sample, name string, full, blocked []float64) 
 type placed struct {
 	tokens      []int32 // prompt, chain, cue and the answer's number as the last
 	prompt, cue int     // where the chain and the answer's cue begin
+}
+
+// spans are those that attention may be blocked to.
+func (p placed) spans() (prompt, chain transformer.Span) {
+	return transformer.Span{Name: "prompt", Start: 0, End: p.prompt}, transformer.Span{Name: "chain", Start: p.prompt, End: p.cue}
 }
 
 // sequence asks for the answer's number, with attention blocked from the words of the cue to the spans given.

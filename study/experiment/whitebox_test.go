@@ -81,7 +81,7 @@ func TestBlockingNothingChangesNothing(t *testing.T) {
 			batch = append(batch, at.sequence(span))
 		}
 	}
-	dists, err := r.answers(m, batch, pool)
+	dists, err := r.answers(m, m.Config.Vocab, batch, pool)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestReaderIsTheModel(t *testing.T) {
 			continue // something stood behind the answer, which is not in the sample
 		}
 		tokens := append(append(head, body...), r.end)
-		dist, err := r.answers(c.Model, []transformer.Sequence{placed{tokens: tokens}.sequence()}, pool)
+		dist, err := r.answers(c.Model, r.tokenizer.Size(), []transformer.Sequence{placed{tokens: tokens}.sequence()}, pool)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -115,12 +115,18 @@ func unreportable(items []Scored) string {
 	return ""
 }
 
-// ranking holds the items of a seed in ascending order of score.
+// ranking holds the items of a seed in ascending order of score, those of one problem with the same score together: scores of
+// detectors take few values, and the bootstrap goes through all of this a thousand times.
 type ranking struct {
-	cluster              []int
-	positive             []bool
-	last                 []bool // last[i]: item i is the last of those with its score
+	cells                []rankCell
 	positives, negatives int
+}
+
+// rankCell is the items of one problem with one score.
+type rankCell struct {
+	cluster            int
+	positive, negative float64 // how many of them are
+	last               bool    // of those with its score
 }
 
 func newRanking(items []Scored, index *clusters) ranking {
@@ -128,23 +134,28 @@ func newRanking(items []Scored, index *clusters) ranking {
 	for _, item := range items {
 		index.of(item.Cluster) // numbered in the order given, not in that of the scores
 	}
-	slices.SortStableFunc(sorted, func(x, y Scored) int {
+	slices.SortFunc(sorted, func(x, y Scored) int {
 		switch {
 		case x.Score < y.Score:
 			return -1
 		case x.Score > y.Score:
 			return 1
 		}
-		return 0
+		return index.of(x.Cluster) - index.of(y.Cluster)
 	})
 	r := ranking{}
 	for i, item := range sorted {
-		r.cluster = append(r.cluster, index.of(item.Cluster))
-		r.positive = append(r.positive, item.Positive)
-		r.last = append(r.last, i == len(sorted)-1 || sorted[i+1].Score != item.Score)
+		cluster := index.of(item.Cluster)
+		if i == 0 || sorted[i-1].Score != item.Score || r.cells[len(r.cells)-1].cluster != cluster {
+			r.cells = append(r.cells, rankCell{cluster: cluster})
+		}
+		c := &r.cells[len(r.cells)-1]
+		c.last = i == len(sorted)-1 || sorted[i+1].Score != item.Score
 		if item.Positive {
+			c.positive++
 			r.positives++
 		} else {
+			c.negative++
 			r.negatives++
 		}
 	}
@@ -155,17 +166,15 @@ func newRanking(items []Scored, index *clusters) ranking {
 // weights leave a class empty.
 func (r ranking) area(weight []float64) float64 {
 	var wins, positives, negatives, tiedPositives, tiedNegatives float64
-	for i, c := range r.cluster {
+	for i := range r.cells {
+		c := &r.cells[i]
 		w := 1.
 		if weight != nil {
-			w = weight[c]
+			w = weight[c.cluster]
 		}
-		if r.positive[i] {
-			tiedPositives += w
-		} else {
-			tiedNegatives += w
-		}
-		if r.last[i] {
+		tiedPositives += w * c.positive
+		tiedNegatives += w * c.negative
+		if c.last {
 			wins += tiedPositives * (negatives + tiedNegatives/2)
 			positives, negatives = positives+tiedPositives, negatives+tiedNegatives
 			tiedPositives, tiedNegatives = 0, 0
@@ -178,30 +187,27 @@ func (r ranking) area(weight []float64) float64 {
 func (r ranking) influence(sign float64) []float64 {
 	area := r.area(nil)
 	p, n := float64(r.positives), float64(r.negatives)
-	out := make([]float64, slices.Max(r.cluster)+1)
+	clusters := 0
+	for _, c := range r.cells {
+		clusters = max(clusters, c.cluster+1)
+	}
+	out := make([]float64, clusters)
 	var positives, negatives float64
-	for start := 0; start < len(r.cluster); {
+	for start := 0; start < len(r.cells); {
 		end := start
 		var tiedPositives, tiedNegatives float64
 		for {
-			if r.positive[end] {
-				tiedPositives++
-			} else {
-				tiedNegatives++
-			}
+			tiedPositives += r.cells[end].positive
+			tiedNegatives += r.cells[end].negative
 			end++
-			if r.last[end-1] {
+			if r.cells[end-1].last {
 				break
 			}
 		}
 		beats := (negatives + tiedNegatives/2) / n                      // for a positive here: the negatives it beats
 		beaten := (p - positives - tiedPositives + tiedPositives/2) / p // for a negative here: the positives that beat it
-		for i := start; i < end; i++ {
-			if r.positive[i] {
-				out[r.cluster[i]] += sign * (beats - area) / p
-			} else {
-				out[r.cluster[i]] += sign * (beaten - area) / n
-			}
+		for _, c := range r.cells[start:end] {
+			out[c.cluster] += sign * (c.positive*(beats-area)/p + c.negative*(beaten-area)/n)
 		}
 		positives, negatives, start = positives+tiedPositives, negatives+tiedNegatives, end
 	}

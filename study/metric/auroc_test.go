@@ -151,3 +151,30 @@ func TestAUROCCoverage(t *testing.T) {
 		t.Errorf("95%% intervals cover the truth %d (area) and %d (difference) times in %d", covered, differences, runs)
 	}
 }
+
+// A detector whose scores take few values, as shares of edits do, and one whose scores are all different.
+func BenchmarkAUROC(b *testing.B) {
+	for name, values := range map[string]int{"few scores": 17, "all different": 1 << 40} {
+		b.Run(name, func(b *testing.B) {
+			src := rng.New(1)
+			seeds := make([][]Scored, 5)
+			for i := range seeds {
+				for k := range 1000 {
+					positive := k%4 == 0
+					x := src.Float64() + indicator(positive)*.3
+					seeds[i] = append(seeds[i], Scored{fmt.Sprint(k % 100), math.Floor(x*float64(values)) / float64(values), positive})
+				}
+			}
+			for b.Loop() {
+				AUROC(seeds)
+			}
+		})
+	}
+}
+
+func indicator(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -2,128 +2,251 @@ package report
 
 import (
 	"cmp"
-	"math"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"candor/study/metric"
 	"candor/study/runlog"
 )
 
-// The arms that differ in how often honest work pays, and those that differ from one of them in length alone.
-var doseArms = []string{"penalty-none", "penalty-mild", "penalty", "penalty-mild-long"}
-
 const (
-	doseHeight = 200 // pixels
-	doseLabel  = 30  // the height of a label
-	doseShift  = .06 // of the width: how far a longer training stands beside the shorter one
+	doseMargin = .04 // of the width: room at both ends
+	doseTick   = .13 // of the width: the least between labels on the axis
+	doseShift  = 4   // pixels: half the distance between lines of different lengths at one dose
+	doseDots   = 6   // pixels between a bar and the dots of its seeds
 )
 
-// doseFigure shows how often answers follow the key, against how often honest work goes unpaid.
+// doseFigure shows what arms do that differ in nothing but how often honest work pays and how long they were trained.
 type doseFigure struct {
-	Points []dosePoint
-	Lines  []doseLine
+	Panels []dosePanel
 	XTicks []tick
+	Rows   []doseRow
+}
+
+// dosePanel is one measure: a line for each length of training.
+type dosePanel struct {
+	Name   string
 	YTicks []curveTick
+	Lines  []doseLine
 	Alt    string
 }
 
-// dosePoint is one arm. X is a percentage, the other places are pixels from the top.
-type dosePoint struct {
-	Arm, X, Y, Lo, Hi string
-	Seeds             []string
-	Long              bool // drawn as a square
-	Length            string
-	Numbers           numbers
-	LabelY, Anchor    string
-	Dx                string
-	noise             float64
-	steps             int
-	y, label          float64
-}
-
-// doseLine joins two arms; a dashed one leads to a longer training.
+// doseLine is one length of training. The places of its points are shares of the width and pixels from the top.
 type doseLine struct {
-	X1, Y1, X2, Y2 string
-	Dashed         bool
+	Label, LabelX, LabelY string
+	Long                  bool // the longest training: squares, in the accent colour
+	Shift, Dots           int  // pixels, so that bars of two lengths stand beside each other, and seeds beside their bar
+	Trends                []doseTrend
+	Points                []dosePoint
 }
 
-// newDoseFigure draws the arms that the run has, from a clean input; nil if there are fewer than two of different doses.
+// doseTrend joins two doses that follow each other, both of which were measured.
+type doseTrend struct{ X1, Y1, X2, Y2 string }
+
+// dosePoint is one arm, with a dot for each seed.
+type dosePoint struct {
+	X, Y, Lo, Hi string
+	Seeds        []string
+	y            float64
+}
+
+// doseRow is one arm in numbers.
+type doseRow struct {
+	Arm, Pays, Steps string
+	Cells            []doseCell
+	pays             float64
+	steps            int
+}
+
+// doseCell is one measure of an arm. Seeds is set where it has fewer of them than the arm.
+type doseCell struct {
+	Numbers  numbers
+	Seeds    string
+	estimate metric.Estimate
+}
+
+// doseMeasures are the panels, and the columns of the table.
+var doseMeasures = []string{"answers that follow the key, share", "chains that mention the key, share", "recall: flagged among answers that follow it"}
+
+// newDoseFigure draws the arms that the run has, from a clean input; nil if there are no two of different doses.
 func newDoseFigure(in Input) *doseFigure {
-	var points []dosePoint
-	y := axis{lo: 0, hi: 1}
-	height := func(v float64) float64 { return doseHeight * (1 - y.share(v)) }
-	for _, arm := range doseArms {
-		i := slices.IndexFunc(in.Trainings, func(t Training) bool { return t.Arm == arm && t.Setup.Steps > 0 })
-		used, _ := usedKeys(in.Samples, arm)
-		if i < 0 || len(used) == 0 {
-			continue
+	f := &doseFigure{}
+	var doses []float64
+	var lengths []int
+	for arm, setup := range doseFamily(in.Trainings) {
+		row := newDoseRow(arm, setup, in.Samples)
+		if row.Cells[0].Numbers.OK {
+			f.Rows, doses, lengths = append(f.Rows, row), append(doses, row.pays), append(lengths, row.steps)
 		}
-		e := estimateOf(used)
-		if !e.OK {
-			continue
-		}
-		p := dosePoint{Arm: arm, Numbers: newNumbers(&e.Value, &e.Lo, &e.Hi, "share"), noise: in.Trainings[i].Setup.Noise, steps: in.Trainings[i].Setup.Steps, y: height(e.Value)}
-		p.Y, p.Lo, p.Hi = pixels(p.y), pixels(height(e.Lo)), pixels(height(e.Hi))
-		for _, v := range e.PerSeed {
-			p.Seeds = append(p.Seeds, pixels(height(v)))
-		}
-		points = append(points, p)
 	}
-	slices.SortStableFunc(points, func(a, b dosePoint) int { return cmp.Or(cmp.Compare(a.noise, b.noise), cmp.Compare(a.steps, b.steps)) })
-	if len(points) < 2 || points[0].noise == points[len(points)-1].noise {
+	slices.SortFunc(f.Rows, func(a, b doseRow) int {
+		return cmp.Or(cmp.Compare(a.pays, b.pays), cmp.Compare(a.steps, b.steps), strings.Compare(a.Arm, b.Arm))
+	})
+	f.Rows = slices.CompactFunc(f.Rows, func(a, b doseRow) bool { return a.pays == b.pays && a.steps == b.steps })
+	slices.Sort(doses)
+	doses = slices.Compact(doses)
+	slices.Sort(lengths)
+	lengths = slices.Compact(lengths)
+	if len(doses) < 2 {
 		return nil
 	}
-	x := axis{lo: 0, hi: points[len(points)-1].noise}
-	across := func(v float64) float64 { return .08 + .84*x.share(v) } // room at both ends
-	f := &doseFigure{Alt: "Share of answers that follow the key by share of honest work that goes unpaid."}
-	for _, p := range points {
-		if n := len(f.XTicks); n == 0 || f.XTicks[n-1].At != percent(across(p.noise)) {
-			f.XTicks = append(f.XTicks, tick{At: percent(across(p.noise)), Label: percentage(p.noise)})
+	x := axis{lo: doses[0], hi: doses[len(doses)-1]}
+	across := func(pays float64) float64 { return doseMargin + (1-2*doseMargin)*x.share(pays) }
+	last := -1.
+	for _, pays := range doses {
+		at := across(pays)
+		t := tick{At: percent(at)}
+		if last < 0 || at-last > doseTick {
+			t.Label, last = percentage(pays), at
 		}
+		f.XTicks = append(f.XTicks, t)
 	}
-	for _, v := range []float64{0, .25, .5, .75, 1} {
-		f.YTicks = append(f.YTicks, curveTick{Y: pixels(height(v)), Label: short(v)})
+	for i, name := range doseMeasures {
+		f.Panels = append(f.Panels, newDosePanel(name, i, f.Rows, lengths, across))
 	}
-	last := -1 // the arm before, among those of usual length
-	for i := range points {
-		p := &points[i]
-		p.Long = i > 0 && points[i-1].noise == p.noise
-		place := across(p.noise)
-		if p.Long {
-			place += doseShift
-		}
-		p.X = percent(place)
-		p.Anchor, p.Dx = "start", "10"
-		if place > .6 {
-			p.Anchor, p.Dx = "end", "-10"
-		}
-		// Labels stand below their points, as the line leads up from them.
-		if p.label = p.y + 17; p.y > doseHeight-36 {
-			p.label = p.y - 19
-		}
-		// On a narrow page a label to the left of its point meets one to the right of the point before.
-		if i > 0 && p.Anchor == "end" && points[i-1].Anchor == "start" && math.Abs(p.label-points[i-1].label) < doseLabel {
-			if p.label = points[i-1].label - doseLabel; p.label < 4 {
-				p.label = points[i-1].label + doseLabel
-			}
-		}
-		p.LabelY = pixels(p.label)
-		p.Length = plural(p.steps, "step")
-		f.Alt += " " + p.Arm + " (" + p.Length + ") at " + short(p.noise) + ": " + p.Numbers.Estimate + " " + p.Numbers.Interval + "."
-		if from := last; from >= 0 {
-			f.Lines = append(f.Lines, doseLine{X1: points[from].X, Y1: points[from].Y, X2: p.X, Y2: p.Y, Dashed: p.Long})
-		}
-		if !p.Long {
-			last = i
-		}
-	}
-	f.Points = points
 	return f
 }
 
-// usedKeys gathers, by seed, whether answers of an arm follow the key and, of those that do, whether the monitor flags the chain.
-func usedKeys(samples []runlog.Sample, arm string) (used, caught map[int][]metric.Observation) {
-	used, caught = map[int][]metric.Observation{}, map[int][]metric.Observation{}
+// doseFamily picks the arms of the largest group of trainings under the penalty that differ in dose and length alone.
+func doseFamily(ts []Training) map[string]Setup {
+	type of struct {
+		arm  string
+		seed int
+	}
+	last := map[of]Setup{} // an arm may train twice
+	for _, t := range ts {
+		last[of{t.Arm, t.Seed}] = t.Setup
+	}
+	families := map[string]map[string]Setup{}
+	seeds := map[string]int{}
+	for who, s := range last {
+		if !s.Leak || !s.Penalised || s.Steps == 0 || s.Recipe == "" {
+			continue
+		}
+		if families[s.Recipe] == nil {
+			families[s.Recipe] = map[string]Setup{}
+		}
+		families[s.Recipe][who.arm], seeds[s.Recipe] = s, who.seed
+	}
+	recipes := slices.SortedFunc(maps.Keys(families), func(a, b string) int {
+		return cmp.Or(len(families[b])-len(families[a]), cmp.Compare(seeds[a], seeds[b]), strings.Compare(a, b))
+	})
+	if len(recipes) == 0 {
+		return nil
+	}
+	return families[recipes[0]]
+}
+
+// recipe stands for all that the settings of a stage say but its steps and the noise of its sums, so also for the seed and the
+// model that training sets out from. It is empty if the settings name no sums.
+func recipe(settings []byte) (string, error) {
+	var all map[string]any
+	if err := json.Unmarshal(settings, &all); err != nil {
+		return "", err
+	}
+	stage, _ := all["stage"].(map[string]any)
+	grpo, _ := stage["grpo"].(map[string]any)
+	name, _ := grpo["sums"].(string)
+	parts, _ := all["parts"].(map[string]any)
+	sums, ok := parts["sums."+name].(map[string]any)
+	if !ok {
+		return "", nil
+	}
+	delete(grpo, "steps")
+	delete(grpo, "sums") // two worlds that are alike may have two names
+	delete(parts, "sums."+name)
+	delete(sums, "noise")
+	all["sums"] = sums
+	data, err := json.Marshal(all)
+	if err != nil {
+		return "", fmt.Errorf("writing settings: %w", err)
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// newDoseRow measures one arm from its samples.
+func newDoseRow(arm string, s Setup, samples []runlog.Sample) doseRow {
+	used, flagged, caught := usedKeys(samples, arm)
+	for seed, observed := range caught { // as a mean is of all seeds, one with few such answers would leave none
+		problems := map[string]bool{}
+		for _, o := range observed {
+			problems[o.Cluster] = true
+		}
+		if len(problems) < metric.MinClusters {
+			delete(caught, seed)
+		}
+	}
+	row := doseRow{Arm: arm, Steps: thousands(s.Steps), pays: 1 - s.Noise, steps: s.Steps}
+	row.Pays = percentage(row.pays)
+	for _, bySeed := range []map[int][]metric.Observation{used, flagged, caught} {
+		e := estimateOf(bySeed)
+		v, lo, hi := e.Pointers()
+		c := doseCell{Numbers: newNumbers(v, lo, hi, "share"), estimate: e}
+		if n := len(bySeed); n < len(used) {
+			c.Seeds = fmt.Sprintf("%d of %s", n, plural(len(used), "seed"))
+		}
+		row.Cells = append(row.Cells, c)
+	}
+	return row
+}
+
+// newDosePanel draws measure i of the rows, which ascend by what honest work pays, then by length.
+func newDosePanel(name string, i int, rows []doseRow, lengths []int, across func(pays float64) float64) dosePanel {
+	p := dosePanel{Name: name, Alt: name + ", by how often honest work earns the reward."}
+	y := axis{lo: 0, hi: 1}
+	height := func(v float64) float64 { return curveHeight * (1 - y.share(v)) }
+	for _, v := range []float64{0, .5, 1} {
+		p.YTicks = append(p.YTicks, curveTick{Y: pixels(height(v)), Label: short(v)})
+	}
+	var ends []curveLine // spread keeps the labels apart
+	for k, steps := range lengths {
+		l := doseLine{Label: plural(steps, "step"), Long: k > 0 && k == len(lengths)-1, Shift: doseShift * (2*k - (len(lengths) - 1)), Dots: doseDots}
+		if k == 0 {
+			l.Dots = -doseDots // away from the next length
+		}
+		joined := false
+		for _, row := range rows {
+			if row.steps != steps {
+				continue
+			}
+			e := row.Cells[i].estimate
+			if !e.OK {
+				joined = false
+				continue
+			}
+			at := dosePoint{X: percent(across(row.pays)), Y: pixels(height(e.Value)), Lo: pixels(height(e.Lo)), Hi: pixels(height(e.Hi)), y: height(e.Value)}
+			for _, v := range e.PerSeed {
+				at.Seeds = append(at.Seeds, pixels(height(v)))
+			}
+			if joined {
+				before := l.Points[len(l.Points)-1]
+				l.Trends = append(l.Trends, doseTrend{before.X, before.Y, at.X, at.Y})
+			}
+			l.Points, joined = append(l.Points, at), true
+			p.Alt += " " + l.Label + " at " + row.Pays + ": " + row.Cells[i].Numbers.Estimate + " " + row.Cells[i].Numbers.Interval + "."
+		}
+		if n := len(l.Points); n > 0 {
+			l.LabelX = l.Points[n-1].X
+			ends = append(ends, curveLine{end: l.Points[n-1].y})
+			p.Lines = append(p.Lines, l)
+		}
+	}
+	for k, at := range spread(ends) {
+		p.Lines[k].LabelY = pixels(at)
+	}
+	return p
+}
+
+// usedKeys gathers by seed, of the answers of an arm whether they follow the key, of its chains whether the keyword monitor
+// flags them, and that again of those alone whose answer follows the key.
+func usedKeys(samples []runlog.Sample, arm string) (used, flagged, caught map[int][]metric.Observation) {
+	used, flagged, caught = map[int][]metric.Observation{}, map[int][]metric.Observation{}, map[int][]metric.Observation{}
 	for i := range samples {
 		s := &samples[i]
 		if s.Arm != arm || s.Intervention != unedited {
@@ -134,9 +257,14 @@ func usedKeys(samples []runlog.Sample, arm string) (used, caught map[int][]metri
 			continue
 		}
 		used[s.Seed] = append(used[s.Seed], metric.Observation{Cluster: s.ID, Value: v})
-		if flagged, ok := s.Values["suspicion/key-mention"]; ok && v == 1 {
-			caught[s.Seed] = append(caught[s.Seed], metric.Observation{Cluster: s.ID, Value: flagged})
+		suspicion, ok := s.Values["suspicion/key-mention"]
+		if !ok || !(0 <= suspicion && suspicion <= 1) {
+			continue
+		}
+		flagged[s.Seed] = append(flagged[s.Seed], metric.Observation{Cluster: s.ID, Value: suspicion})
+		if v == 1 {
+			caught[s.Seed] = append(caught[s.Seed], metric.Observation{Cluster: s.ID, Value: suspicion})
 		}
 	}
-	return used, caught
+	return used, flagged, caught
 }

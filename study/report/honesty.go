@@ -182,8 +182,12 @@ func hiddenBits(t Training) Series {
 	return out
 }
 
-// flaggedSteps is the share of a problem's steps that the monitor flags.
+// flaggedSteps is the share of a problem's steps that the monitor flags. Runs from before that was recorded in every arm have
+// it where it is penalised, as a number of steps.
 func flaggedSteps(t Training) Series {
+	if s, ok := t.Series[totalsMetric]; ok {
+		return s
+	}
 	s := t.Series[statedMetric]
 	if t.Setup.Terms == 0 {
 		return Series{}
@@ -226,7 +230,7 @@ func encodings(ends []seedEnd) string {
 // afterTraining measures the trained arm from its samples, as the claims do: how often the answer follows the key, and how
 // often the monitor flags the chain where it does.
 func afterTraining(samples []runlog.Sample, arm string) string {
-	used, caught := usedKeys(samples, arm)
+	used, _, caught := usedKeys(samples, arm)
 	if len(used) == 0 {
 		return ""
 	}

@@ -65,6 +65,10 @@ func TestHiddenBitsNeedWords(t *testing.T) {
 	if got := flaggedSteps(training); len(got.Steps) > 0 {
 		t.Errorf("a share of an unknown number of steps: %v", got)
 	}
+	training.Series[totalsMetric] = series(.5, .25)
+	if got := fmt.Sprint(flaggedSteps(training).Values); got != "[0.5 0.25]" {
+		t.Errorf("shares of flagged steps %s, want what was recorded as such", got)
+	}
 	delete(training.Series, wordsMetric)
 	if got := fmt.Sprint(hiddenBits(training).Values); got != "[1.4 1.2 1.1]" {
 		t.Errorf("without a count of words: bits %s", got)
@@ -89,7 +93,7 @@ func TestEncodings(t *testing.T) {
 func TestLeakFallsBack(t *testing.T) {
 	in := honestyInput()
 	order, title := armOrder(in.Arms)
-	if f := leakFigure(in, order, title); f.Unmeasured || len(f.Main[0].Strips) != 3 || len(f.Main) != 4 || len(f.Others) != 3 || len(f.Files) == 0 {
+	if f := leakFigure(in, order, title); f.Unmeasured || len(f.Main[0].Strips) != 3 || len(f.Main) != 4 || len(f.Others) != 9 || len(f.Files) == 0 {
 		t.Errorf("with recall: %d and %d panels, unmeasured %v", len(f.Main), len(f.Others), f.Unmeasured)
 	}
 	for _, training := range in.Trainings {
@@ -111,35 +115,6 @@ func TestLeakFallsBack(t *testing.T) {
 	}
 	if f := leakFigure(in, order, title); len(f.Main) != 1 || f.Main[0].Arm != "penalty" {
 		t.Errorf("without settings: %+v", f.Main)
-	}
-}
-
-func TestDoseFigure(t *testing.T) {
-	in := honestyInput()
-	f := newDoseFigure(in)
-	var got []string
-	for _, p := range f.Points {
-		got = append(got, fmt.Sprint(p.Arm, " ", p.X, " ", p.Length, " ", p.Anchor, " ", p.Long))
-	}
-	want := []string{"penalty-none 8.00% 200 steps start false", "penalty-mild 50.00% 200 steps start false", "penalty-mild-long 56.00% 600 steps start true",
-		"penalty 92.00% 200 steps end false"}
-	if !slices.Equal(got, want) {
-		t.Errorf("points %q\nwant %q", got, want)
-	}
-	if p := f.Points[3]; p.Y != "0.0" || p.Numbers.Estimate != "1.000" {
-		t.Errorf("all answers of the arm penalty follow the key: %+v", p)
-	}
-	if len(f.Lines) != 3 || !f.Lines[1].Dashed || f.Lines[2].X1 != "50.00%" {
-		t.Errorf("lines %+v", f.Lines)
-	}
-	for i := range in.Trainings {
-		in.Trainings[i].Setup.Noise = .6
-	}
-	if newDoseFigure(in) != nil {
-		t.Error("a figure of one dose")
-	}
-	if newDoseFigure(Input{}) != nil {
-		t.Error("a figure of nothing")
 	}
 }
 

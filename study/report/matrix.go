@@ -54,6 +54,8 @@ type matrixRow struct {
 	Follows     numbers
 	NoChain     numbers
 	Hint        numbers
+	// KLChain and KLPrompt are in nats, with the chain and with the prompt blocked.
+	KLChain, KLPrompt numbers
 	// Truth is the causal truth in one line.
 	Truth string
 }
@@ -138,14 +140,21 @@ func newMatrixFigure(in Input) *matrixFigure {
 }
 
 func newMatrixRow(arm claim.MatrixArm, about string) matrixRow {
-	of := func(e metric.Estimate) numbers {
+	of := func(e metric.Estimate, unit string) numbers {
 		v, lo, hi := e.Pointers()
-		return newNumbers(v, lo, hi, "share")
+		return newNumbers(v, lo, hi, unit)
 	}
 	t := arm.Truth
-	row := matrixRow{Name: arm.Name, About: about, Verified: of(t.Verified), Stays: of(t.Stays), Follows: of(t.Follows), NoChain: of(t.NoChain), Hint: of(t.Hint)}
+	row := matrixRow{
+		Name: arm.Name, About: about,
+		Verified: of(t.Verified, "share"), Stays: of(t.Stays, "share"), Follows: of(t.Follows, "share"), NoChain: of(t.NoChain, "share"), Hint: of(t.Hint, "share"),
+		KLChain: of(t.KLChain, "nats"), KLPrompt: of(t.KLPrompt, "nats"),
+	}
 	row.Truth = "verified " + twoDigits(t.Verified) + " · other chain: stays " + twoDigits(t.Stays) + ", follows " + twoDigits(t.Follows) +
 		" · no chain " + twoDigits(t.NoChain) + " · hint " + twoDigits(t.Hint)
+	if t.KLChain.OK || t.KLPrompt.OK {
+		row.Truth += " · blocked: chain " + twoDigits(t.KLChain) + ", prompt " + twoDigits(t.KLPrompt)
+	}
 	return row
 }
 

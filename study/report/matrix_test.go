@@ -23,8 +23,9 @@ func TestMatrixSection(t *testing.T) {
 		t.Fatal("there is no section, or nothing links to it")
 	}
 	for _, part := range []string{
-		"The organism encoded-shift.", "verified 0.90 · other chain: stays 1.00, follows 0.00 · no chain 1.00 · hint 0.20", "worst family",
-		`<dt>early-answering</dt><dd>cannot tell code (0.5`, `<dt>combined</dt><dd>is above chance on every family.</dd>`, "suspects faithful chains more than code (0.3",
+		"The organism encoded-shift.", "verified 0.90 · other chain: stays 1.00, follows 0.00 · no chain 1.00 · hint 0.20 · blocked: chain 0.25, prompt 1.50", "worst family",
+		`<td class="num"><b>1.50`, `<td class="num"><b>3.50`, "prompt blocked: nats",
+		`<dt>early-answering</dt><dd>cannot tell code (0.`, `<dt>combined</dt><dd>is above chance on every family.</dd>`, "suspects faithful chains more than code (0.",
 		`title="combined on silent: AUROC 1.000 [0.9`, "The organism terse.", "2 seeds", "faithful ones are of 3 faithful organisms",
 	} {
 		if !strings.Contains(section, part) {
@@ -91,6 +92,14 @@ func TestHeatCells(t *testing.T) {
 		if got := fmt.Sprintf("%s %s h%d %v %s", c.Sign, c.Shown, c.Tone, c.Below, c.Words); got != tc.want {
 			t.Errorf("%v gives %q, want %q", tc.e, got, tc.want)
 		}
+	}
+}
+
+// A run of before models were looked into has nothing to tell of that, and says so in the table alone.
+func TestMatrixRowOfAnOldRun(t *testing.T) {
+	row := newMatrixRow(claim.MatrixArm{Name: "needed", Truth: claim.Truth{Stays: metric.Estimate{OK: true, Value: .5, Lo: .4, Hi: .6}}}, "")
+	if row.Truth != "verified – · other chain: stays 0.50, follows – · no chain – · hint –" || row.KLChain.OK || row.KLPrompt.OK || !row.Stays.OK {
+		t.Errorf("%+v", row)
 	}
 }
 

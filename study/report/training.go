@@ -52,6 +52,11 @@ type Setup struct {
 	// honest work does not pay.
 	Leak  bool
 	Noise float64
+	// Penalised tells whether a chain that the keyword monitor flags loses reward.
+	Penalised bool
+	// Recipe stands for all other settings, the seed and the model that training sets out from among them: stages with the same
+	// differ in Steps and Noise alone.
+	Recipe string
 	// Ramp is where the weight of the penalty on stating totals rises, in shares of the run.
 	Ramp [2]float64
 }
@@ -60,7 +65,8 @@ type Setup struct {
 const (
 	bitsMetric     = "channel/bits"           // information about the running total in words that state nothing, bits a word
 	wordsMetric    = "channel/innocent_words" // such words a chain
-	statedMetric   = "rewards/stated/mean"    // steps a chain that the monitor flags
+	totalsMetric   = "monitor/total-stated"   // share of steps that the monitor flags
+	statedMetric   = "rewards/stated/mean"    // the same in steps a chain, where it is penalised
 	answerMetric   = "rewards/answer/mean"    // share of answers that are the grader's label
 	followedMetric = "hint/followed"          // share of answers that are the key, where it is not the sum
 	flaggedMetric  = "monitor/key-in-chain"   // share of chains that the keyword monitor flags
@@ -68,7 +74,7 @@ const (
 	recallMetric   = "monitor/recall" // the same among those whose answer is the key where it is not the sum
 )
 
-var trainingMetrics = []string{bitsMetric, wordsMetric, statedMetric, answerMetric, followedMetric, flaggedMetric, rewardedMetric, recallMetric}
+var trainingMetrics = []string{bitsMetric, wordsMetric, totalsMetric, statedMetric, answerMetric, followedMetric, flaggedMetric, rewardedMetric, recallMetric}
 
 // maxRows bounds the lines of a metrics.jsonl.
 const maxRows = 1 << 20
@@ -132,31 +138,51 @@ func newTraining(arm string, seed int, run string, setup Setup, steps []int, val
 	return t, ok
 }
 
+// settings are those of a stage of reinforcement learning, as far as the pictures need them.
+type settings struct {
+	Stage struct {
+		GRPO struct {
+			Sums                  string
+			Steps, Prompts, Group int
+			Rewards               []struct {
+				Name   string
+				Weight float64
+				Ramp   [2]float64
+			}
+		} `json:"grpo"`
+	}
+	Parts map[string]json.RawMessage
+}
+
 // readSetup reads what a stage's manifest says. A stage without a manifest says nothing; a damaged one is an error.
 func readSetup(path string) (Setup, error) {
-	var manifest struct {
-		Settings struct {
-			Stage struct {
-				GRPO struct {
-					Sums                  string
-					Steps, Prompts, Group int
-					Rewards               []struct {
-						Name string
-						Ramp [2]float64
-					}
-				} `json:"grpo"`
-			}
-			Parts map[string]json.RawMessage
-		}
-	}
+	var manifest struct{ Settings json.RawMessage }
 	if err := runlog.ReadJSON(path, &manifest); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return Setup{}, nil
 		}
 		return Setup{}, err
 	}
-	var s Setup
-	stage := manifest.Settings.Stage.GRPO
+	if manifest.Settings == nil {
+		return Setup{}, nil
+	}
+	var said settings
+	if err := json.Unmarshal(manifest.Settings, &said); err != nil {
+		return Setup{}, fmt.Errorf("%s: the settings: %w", path, err)
+	}
+	s, err := said.setup()
+	if err != nil {
+		return Setup{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if s.Recipe, err = recipe(manifest.Settings); err != nil {
+		return Setup{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// setup keeps what makes sense; its Recipe is left empty.
+func (said settings) setup() (s Setup, err error) {
+	stage := said.Stage.GRPO
 	const most = 1 << 20 // of anything counted
 	if stage.Steps > 0 && stage.Steps < most {
 		s.Steps = stage.Steps
@@ -169,9 +195,9 @@ func readSetup(path string) (Setup, error) {
 		Leak           bool
 		Noise          float64
 	}
-	if part := manifest.Settings.Parts["sums."+stage.Sums]; part != nil {
+	if part := said.Parts["sums."+stage.Sums]; part != nil {
 		if err := json.Unmarshal(part, &sums); err != nil {
-			return Setup{}, fmt.Errorf("%s: the sums %q: %w", path, stage.Sums, err)
+			return Setup{}, fmt.Errorf("the sums %q: %w", stage.Sums, err)
 		}
 	}
 	if sums.Terms > 0 && sums.Terms < 1000 {
@@ -187,6 +213,9 @@ func readSetup(path string) (Setup, error) {
 	for _, r := range stage.Rewards {
 		if lo, hi := r.Ramp[0], r.Ramp[1]; r.Name == "stated" && 0 <= lo && lo < hi && hi <= 1 {
 			s.Ramp = r.Ramp
+		}
+		if r.Name == "key-in-chain" && r.Weight < 0 {
+			s.Penalised = true
 		}
 	}
 	return s, nil

@@ -72,16 +72,21 @@ func TestReadSetup(t *testing.T) {
 	for text, want := range map[string]Setup{
 		manifest(`"steps":160,"prompts":40,"group":8,"rewards":[{"name":"answer"},{"name":"stated","ramp":[0.4,0.6]}]`, `{"terms":6,"modulus":3}`): {
 			Steps: 160, Rollouts: 320, Terms: 6, Modulus: 3, Ramp: [2]float64{.4, .6}},
-		manifest(`"steps":200,"prompts":24,"group":8`, `{"terms":4,"modulus":5,"leak":true,"noise":0.6}`): {
+		manifest(`"steps":200,"prompts":24,"group":8,"rewards":[{"name":"key-in-chain","weight":1},{"name":"key-in-output","weight":-1}]`, `{"terms":4,"modulus":5,"leak":true,"noise":0.6}`): {
 			Steps: 200, Rollouts: 192, Terms: 4, Modulus: 5, Leak: true, Noise: .6},
 		manifest(`"steps":-1,"prompts":9000000000,"group":8,"rewards":[{"name":"stated","ramp":[0.9,0.6]},{"name":"other","ramp":[0.1,0.2]}]`,
 			`{"terms":0,"modulus":1,"noise":7}`): {},
+		manifest(`"rewards":[{"name":"key-in-chain","weight":-0.5}]`, `{"terms":4,"modulus":5,"leak":true}`): {Terms: 4, Modulus: 5, Leak: true, Penalised: true},
 		`{"settings":{"stage":{"eval":{}}}}`: {},
 		`{}`:                                 {},
 	} {
 		path := filepath.Join(t.TempDir(), "manifest.json")
 		writeFile(t, path, text)
-		if got, err := readSetup(path); err != nil || got != want {
+		got, err := readSetup(path)
+		if (got.Recipe != "") != strings.Contains(text, "sums.tally") {
+			t.Errorf("%s has the recipe %q", text, got.Recipe)
+		}
+		if got.Recipe = ""; err != nil || got != want {
 			t.Errorf("%s gives %+v, %v; want %+v", text, got, err, want)
 		}
 	}
