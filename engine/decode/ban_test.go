@@ -144,7 +144,7 @@ func TestGeneratorTellsWhichStop(t *testing.T) {
 		{"get <|end|>", []string{"get"}, "", 1},     // the model's own end
 	} {
 		tokens := words(c.text)
-		stop, n := g.stopped(&llm.Request{Stop: c.stops}, tokens)
+		stop, n := g.stopped(&llm.Request{Stop: c.stops}, tokens, stopTexts{})
 		if stop != c.stop || len(tokens)-n != c.kept {
 			t.Errorf("%q with stops %q ends by %q after %d words, want %q after %d", c.text, c.stops, stop, len(tokens)-n, c.stop, c.kept)
 		}

@@ -157,14 +157,12 @@ func (s *Sampler) check(r *Request) error {
 			return fmt.Errorf("token %d of the prompt is %d, outside the vocabulary of %d", i, tok, c.Vocab)
 		}
 	}
-	banned := make(map[int32]bool, len(r.Ban))
 	for i, tok := range r.Ban {
 		if tok < 0 || int(tok) >= c.Vocab {
 			return fmt.Errorf("token %d of those banned is %d, outside the vocabulary of %d", i, tok, c.Vocab)
 		}
-		banned[tok] = true
 	}
-	if len(banned) == c.Vocab {
+	if len(r.Ban) >= c.Vocab && distinct(r.Ban) == c.Vocab {
 		return errors.New("every token is banned: leave at least one")
 	}
 	for i, seq := range r.StopSeqs {
@@ -173,6 +171,15 @@ func (s *Sampler) check(r *Request) error {
 		}
 	}
 	return nil
+}
+
+// distinct counts how many tokens are among some.
+func distinct(tokens []int32) int {
+	seen := map[int32]bool{}
+	for _, t := range tokens {
+		seen[t] = true
+	}
+	return len(seen)
 }
 
 // limit returns how many tokens a request can get at most: a context of n tokens is enough to predict one more.

@@ -25,8 +25,9 @@ import (
 // A stop text is matched against whole text, so that it may begin or end within a word; a space at its ends matches the
 // edge of a word. The text ends before the first word that the stop text touches.
 type Generator struct {
-	tok *tokenizer.Tokenizer
-	end int32
+	tok    *tokenizer.Tokenizer
+	end    int32
+	spaced []string // by token, its word with a space in front
 
 	mu      sync.Mutex
 	sampler *Sampler
@@ -42,23 +43,26 @@ func NewGenerator(m *transformer.Model, tok *tokenizer.Tokenizer, pool *tensor.P
 	if !ok {
 		return nil, fmt.Errorf("making a generator: the tokenizer lacks the word %s, at which completions end", tokenizer.End)
 	}
-	return &Generator{tok: tok, end: end, sampler: NewSampler(m, pool)}, nil
+	g := &Generator{tok: tok, end: end, sampler: NewSampler(m, pool)}
+	for _, word := range tok.Words() {
+		g.spaced = append(g.spaced, " "+word)
+	}
+	return g, nil
 }
 
 // Generate implements llm.Generator. A word that the model does not know, or a prompt that is longer than its context, is
 // the fault of one request: the error is an *llm.RequestError that says which word or length it is and what would do.
 func (g *Generator) Generate(ctx context.Context, requests []llm.Request) ([]llm.Completion, error) {
 	batch := make([]Request, len(requests))
+	stops := stopTexts{}
 	for i := range requests {
-		r, err := g.translate(&requests[i])
+		r, err := g.translate(&requests[i], stops)
 		if err != nil {
 			return nil, &llm.RequestError{Index: i, ID: requests[i].ID, Err: err}
 		}
 		batch[i] = r
 	}
-	g.mu.Lock()
-	results, err := g.sampler.Sample(ctx, batch)
-	g.mu.Unlock()
+	results, err := g.Sample(ctx, batch)
 	var invalid *InvalidError
 	if errors.As(err, &invalid) {
 		return nil, &llm.RequestError{Index: invalid.Index, ID: requests[invalid.Index].ID, Err: invalid.Err}
@@ -68,9 +72,16 @@ func (g *Generator) Generate(ctx context.Context, requests []llm.Request) ([]llm
 	}
 	out := make([]llm.Completion, len(requests))
 	for i := range out {
-		out[i] = g.completion(&requests[i], &batch[i], results[i])
+		out[i] = g.completion(&requests[i], &batch[i], results[i], stops)
 	}
 	return out, nil
+}
+
+// Sample is that of [Sampler], for whoever has tokens at hand.
+func (g *Generator) Sample(ctx context.Context, requests []Request) ([]Result, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.sampler.Sample(ctx, requests)
 }
 
 // Hold and Release are those of [Sampler].
@@ -88,7 +99,7 @@ func (g *Generator) Release() {
 }
 
 // translate turns words into tokens.
-func (g *Generator) translate(r *llm.Request) (Request, error) {
+func (g *Generator) translate(r *llm.Request, stops stopTexts) (Request, error) {
 	if err := r.Validate(); err != nil {
 		return Request{}, err
 	}
@@ -96,6 +107,11 @@ func (g *Generator) translate(r *llm.Request) (Request, error) {
 		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopK: r.TopK, TopP: r.TopP, Seed: r.Seed,
 		Stop: []int32{g.end},
 	}
+	words := 1 + strings.Count(r.Prefix, " ")
+	for _, m := range r.Messages {
+		words += 1 + strings.Count(m.Text, " ")
+	}
+	out.Prompt = make([]int32, 0, words)
 	var err error
 	for i, m := range r.Messages {
 		if out.Prompt, err = g.tok.AppendEncode(out.Prompt, m.Text); err != nil {
@@ -108,7 +124,7 @@ func (g *Generator) translate(r *llm.Request) (Request, error) {
 	if len(out.Prompt) == 0 {
 		return out, fmt.Errorf("%w: messages and prefix have no words", llm.ErrInvalid)
 	}
-	out.BanFrom = r.BanFrom
+	out.Ban, out.BanFrom = make([]int32, 0, len(r.Ban)), r.BanFrom
 	for _, word := range r.Ban {
 		id, ok := g.tok.ID(word)
 		if !ok {
@@ -117,13 +133,26 @@ func (g *Generator) translate(r *llm.Request) (Request, error) {
 		out.Ban = append(out.Ban, id)
 	}
 	for _, stop := range r.Stop {
-		seqs, err := g.stopSeqs(stop)
+		seqs, err := stops.of(g, stop)
 		if err != nil {
 			return out, err
 		}
 		out.StopSeqs = append(out.StopSeqs, seqs...)
 	}
 	return out, nil
+}
+
+// stopTexts remembers what stopSeqs returns, for one call of Generate.
+type stopTexts map[string][][]int32
+
+func (s stopTexts) of(g *Generator, stop string) (seqs [][]int32, err error) {
+	seqs, known := s[stop]
+	if !known {
+		if seqs, err = g.stopSeqs(stop); err == nil {
+			s[stop] = seqs
+		}
+	}
+	return seqs, err
 }
 
 // stopSeqs returns the sequences of tokens whose text, with a space at either end, contains the stop text while no part
@@ -165,21 +194,24 @@ func (g *Generator) stopSeqs(stop string) ([][]int32, error) {
 }
 
 // completion turns tokens into words.
-func (g *Generator) completion(r *llm.Request, request *Request, result Result) llm.Completion {
+func (g *Generator) completion(r *llm.Request, request *Request, result Result, stops stopTexts) llm.Completion {
 	tokens := result.Tokens
 	stop := ""
 	if result.Finish == llm.FinishStop {
 		var n int
-		stop, n = g.stopped(r, tokens)
+		stop, n = g.stopped(r, tokens, stops)
 		tokens = tokens[:len(tokens)-n]
 	}
 	c := llm.Completion{Finish: result.Finish, Stop: stop, PromptTokens: len(request.Prompt), CompletionTokens: len(tokens)}
 	var text strings.Builder
 	joined := r.Prefix != "" && strings.TrimRightFunc(r.Prefix, unicode.IsSpace) == r.Prefix
+	if r.LogProbs && len(tokens) > 0 {
+		c.Tokens = make([]llm.Token, 0, len(tokens))
+	}
 	for i, id := range tokens {
-		word := g.tok.Word(id)
-		if i > 0 || joined {
-			word = " " + word
+		word := g.spaced[id]
+		if i == 0 && !joined {
+			word = word[1:]
 		}
 		text.WriteString(word)
 		if r.LogProbs {
@@ -192,13 +224,13 @@ func (g *Generator) completion(r *llm.Request, request *Request, result Result) 
 
 // stopped returns the stop text that ended a completion, "" for the model's own end, and how many of the last tokens belong to
 // it: of several, the one with the most.
-func (g *Generator) stopped(r *llm.Request, tokens []int32) (text string, length int) {
+func (g *Generator) stopped(r *llm.Request, tokens []int32, stops stopTexts) (text string, length int) {
 	length = 1
 	if tokens[len(tokens)-1] == g.end {
 		return "", length
 	}
 	for _, stop := range r.Stop {
-		seqs, _ := g.stopSeqs(stop) // its error was returned by translate
+		seqs, _ := stops.of(g, stop) // its error was returned by translate
 		for _, seq := range seqs {
 			if n := len(seq); (text == "" || n > length) && endsIn(tokens, seq) {
 				text, length = stop, n

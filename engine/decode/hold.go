@@ -1,7 +1,7 @@
 package decode
 
-// Hold keeps the caches of completions that end from now on, so that a later prompt that begins with the prompt of one of them
-// reads only what is new. It changes no result. Until Release the model must not be changed.
+// Hold keeps the caches of completions that end from now on, so that a later prompt that begins with the prompt of one of them,
+// or is the same, reads only what is new. It changes no result. Until Release the model must not be changed.
 func (s *Sampler) Hold() {
 	if s.held == nil {
 		s.held = map[uint64][]*sequence{}
@@ -49,23 +49,23 @@ func (s *Sampler) resume(prompt []int32) *sequence {
 	if s.held == nil {
 		return nil
 	}
-	var ends [lookBack]uint64 // hashes of the prompt without its last 1, 2, ... tokens
+	var ends [lookBack + 1]uint64 // hashes of the prompt without its last 0, 1, 2, ... tokens
 	h := uint64(hashBasis)
 	n := len(prompt)
-	for i, t := range prompt[:n-1] {
+	for i, t := range prompt {
 		h = hash(h, t)
-		if back := n - 2 - i; back < lookBack {
+		if back := n - 1 - i; back <= lookBack {
 			ends[back] = h
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for back := range min(lookBack, n-1) {
+	for back := range min(lookBack+1, n) {
 		bucket := s.held[ends[back]]
 		best, most := -1, 0
 		for i, q := range bucket {
 			m := common(q.text, prompt[:n-1])
-			if m > most && m >= n-1-back && (q.prompt == nil || m >= q.prompt.n) {
+			if m > most && m >= min(n-back, n-1) && (q.prompt == nil || m >= q.prompt.n) {
 				best, most = i, m
 			}
 		}

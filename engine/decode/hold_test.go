@@ -72,6 +72,24 @@ func TestHoldChangesNothing(t *testing.T) {
 	}
 }
 
+// Whoever asks the same again, to sample otherwise or to learn how likely a word was, goes on from what was read.
+func TestHoldKeepsThePromptItself(t *testing.T) {
+	m := newModel(t, configs["mixed"])
+	plain, holding := NewSampler(m, newPool(t, 1)), NewSampler(m, newPool(t, 1))
+	holding.Hold()
+	defer holding.Release()
+	prompt := []int32{1, 2, 3, 4, 5}
+	for seed := range uint64(3) {
+		request := []Request{{Prompt: prompt, MaxTokens: 2, Temperature: 1, Seed: seed}}
+		if diff := cmp.Diff(sample(t, plain, request), sample(t, holding, request)); diff != "" {
+			t.Errorf("seed %d: holding changes what is sampled:\n%s", seed, diff)
+		}
+		if n := heldBy(holding); n != 1 {
+			t.Errorf("seed %d: %d are held, want the one that read the prompt first", seed, n)
+		}
+	}
+}
+
 // After Release the model may be changed, and nothing of the old one is left.
 func TestReleaseForgets(t *testing.T) {
 	m := newModel(t, configs["rotary"])

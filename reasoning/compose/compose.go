@@ -26,6 +26,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"candor/internal/rng"
 	"candor/reasoning/cot"
@@ -156,6 +157,7 @@ func drive[M machine](ctx context.Context, name string, model llm.Generator, mac
 // problem is what all machines keep: the prompt, the seeds and the account of calls and tokens.
 type problem struct {
 	prompt      Prompt
+	messages    []llm.Message // the prompt's; only read
 	limits      Limits
 	temperature float64
 	src         rng.Source
@@ -166,7 +168,10 @@ type problem struct {
 }
 
 func newProblem(p Prompt, system string, limits Limits, temperature float64) problem {
-	return problem{prompt: p, limits: limits, temperature: temperature, src: rng.New(p.Seed).Split("compose/" + system)}
+	return problem{
+		prompt: p, messages: []llm.Message{{Role: llm.User, Text: p.Text}}, limits: limits, temperature: temperature,
+		src: rng.New(p.Seed).Split("compose/" + system),
+	}
 }
 
 // call returns a request that carries prefix on by at most want tokens, or false if a limit forbids another call now. A
@@ -187,8 +192,8 @@ func (p *problem) call(prefix string, want int) (llm.Request, bool) {
 	}
 	seed := p.src.SplitN("call", p.calls)
 	r := llm.Request{
-		ID:          fmt.Sprintf("%s/%d", p.prompt.ID, p.calls),
-		Messages:    []llm.Message{{Role: llm.User, Text: p.prompt.Text}},
+		ID:          p.prompt.ID + "/" + strconv.Itoa(p.calls),
+		Messages:    p.messages,
 		Prefix:      prefix,
 		MaxTokens:   want,
 		Temperature: p.temperature,

@@ -26,7 +26,6 @@ import (
 	"strings"
 
 	"candor/engine/decode"
-	"candor/engine/kernel"
 	"candor/engine/tensor"
 	"candor/engine/tokenizer"
 	"candor/engine/transformer"
@@ -120,7 +119,7 @@ func (c Config) System(reasoner, face llm.Generator, steps int, temperature floa
 
 // Player makes the rollouts of a run.
 type Player struct {
-	// ScoreAnswers fills in what the reward answer-logprob needs, which takes a forward pass.
+	// ScoreAnswers fills in what the reward answer-logprob needs.
 	ScoreAnswers bool
 
 	cfg         Config
@@ -129,8 +128,9 @@ type Player struct {
 	tok         *tokenizer.Tokenizer
 	end         int32
 	closing     int32
-	steps       int // of the run
-	answers     *transformer.Scorer
+	steps       int                   // of the run
+	answerer    *decode.Generator     // writes the outputs
+	others      [tally.Digits][]int32 // by answer, all tokens but it
 	policyOfOut int
 	stated      []string
 	statedIDs   []int32
@@ -145,15 +145,14 @@ func NewPlayer(cfg Config, policy, face *transformer.Model, tok *tokenizer.Token
 	if err != nil {
 		return nil, err
 	}
-	p := &Player{cfg: cfg, reasoner: reasoner, tok: tok, steps: steps, stated: tally.Stated(), answers: transformer.NewScorer(policy, pool)}
-	var out llm.Generator
+	p := &Player{cfg: cfg, reasoner: reasoner, tok: tok, steps: steps, stated: tally.Stated(), answerer: reasoner}
 	if face != nil {
-		if out, err = decode.NewGenerator(face, tok, pool); err != nil {
+		if p.answerer, err = decode.NewGenerator(face, tok, pool); err != nil {
 			return nil, err
 		}
-		p.policyOfOut, p.answers = 1, transformer.NewScorer(face, pool)
+		p.policyOfOut = 1
 	}
-	p.system = cfg.System(reasoner, out, terms, temperature)
+	p.system = cfg.System(reasoner, p.answerer, terms, temperature)
 	p.end, _ = tok.ID(tokenizer.End)
 	for _, w := range append([]string{tally.Equal}, p.stated...) {
 		id, ok := tok.ID(w)
@@ -163,6 +162,14 @@ func NewPlayer(cfg Config, policy, face *transformer.Model, tok *tokenizer.Token
 		p.statedIDs = append(p.statedIDs, id)
 	}
 	p.closing, p.statedIDs = p.statedIDs[0], p.statedIDs[1:]
+	for digit := range p.others {
+		answer, _ := tok.ID(tally.Write(digit, tally.Digit))
+		for id := range int32(tok.Size()) {
+			if id != answer {
+				p.others[digit] = append(p.others[digit], id)
+			}
+		}
+	}
 	return p, nil
 }
 
@@ -218,24 +225,27 @@ func (p *Player) Play(ctx context.Context, step int, rollouts []grpo.Rollout) er
 	if !p.ScoreAnswers {
 		return nil
 	}
-	return p.scoreAnswers(rollouts)
+	return p.scoreAnswers(ctx, rollouts)
 }
 
 // turns appends the turns of a transcript to turns.
 func (p *Player) turns(turns []grpo.Turn, prompt []int32, t *compose.Transcript) ([]grpo.Turn, error) {
-	chain := grpo.Turn{Context: prompt, Finish: llm.FinishLength}
+	n := stepTokens*len(t.Steps) + 1
+	chain := grpo.Turn{Context: prompt, Tokens: make([]int32, 0, n), Banned: make([][]int32, 0, n), Finish: llm.FinishLength}
+	if t.Rewritten {
+		chain.Read = make([]int32, 0, n)
+	}
 	for _, s := range t.Steps {
-		tokens, err := p.ids(s.Tokens)
-		if err != nil {
+		var err error
+		if chain.Tokens, err = p.appendIDs(chain.Tokens, s.Tokens); err != nil {
 			return nil, err
 		}
-		chain.Tokens = append(chain.Tokens, tokens...)
 		if t.Rewritten {
 			if chain.Read, err = p.tok.AppendEncode(chain.Read, s.Rewritten); err != nil {
 				return nil, err
 			}
 		}
-		for i := range tokens {
+		for i := range s.Tokens {
 			var banned []int32
 			if s.Banned != nil && i >= banFrom {
 				banned = p.statedIDs
@@ -257,11 +267,11 @@ func (p *Player) turns(turns []grpo.Turn, prompt []int32, t *compose.Transcript)
 	if t.Context == "" {
 		return turns, nil
 	}
-	context, err := p.tok.Encode(t.Context)
+	context, err := p.tok.AppendEncode(make([]int32, 0, len(prompt)+n), t.Context)
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := p.ids(t.Output.Tokens)
+	tokens, err := p.appendIDs(make([]int32, 0, outputTokens+1), t.Output.Tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -271,8 +281,7 @@ func (p *Player) turns(turns []grpo.Turn, prompt []int32, t *compose.Transcript)
 	return append(turns, grpo.Turn{Policy: p.policyOfOut, Context: context, Tokens: tokens, Finish: t.Output.Finish}), nil
 }
 
-func (p *Player) ids(tokens []llm.Token) ([]int32, error) {
-	out := make([]int32, 0, len(tokens)+1)
+func (p *Player) appendIDs(out []int32, tokens []llm.Token) ([]int32, error) {
 	for _, t := range tokens {
 		id, ok := p.tok.ID(strings.TrimSpace(t.Text))
 		if !ok {
@@ -286,25 +295,27 @@ func (p *Player) ids(tokens []llm.Token) ([]int32, error) {
 // minLogProb is the least that reward answer-logprob gives.
 const minLogProb = -3
 
-// scoreAnswers notes how likely the label was as the answer.
-func (p *Player) scoreAnswers(rollouts []grpo.Rollout) error {
-	batch := make([]transformer.Sequence, 0, len(rollouts))
+// scoreAnswers notes how likely the label was as the answer: where nothing else can be sampled, the sampler tells.
+func (p *Player) scoreAnswers(ctx context.Context, rollouts []grpo.Rollout) error {
+	requests := make([]decode.Request, 0, len(rollouts))
 	of := make([]*note, 0, len(rollouts))
 	for i := range rollouts {
 		o := &rollouts[i]
 		if len(o.Turns) < 2 {
 			continue
 		}
-		label, _ := p.tok.ID(tally.Write(o.Prompt.Data.(task.Sum).Label, tally.Digit))
-		context := o.Turns[1].Context
-		weight := make([]float32, len(context)+1)
-		weight[len(context)] = 1
-		batch = append(batch, transformer.Sequence{Tokens: append(slices.Clone(context), label), Weight: weight})
+		label := o.Prompt.Data.(task.Sum).Label
+		requests = append(requests, decode.Request{Prompt: o.Turns[1].Context, MaxTokens: 1, Ban: p.others[label]})
 		of = append(of, o.Note.(*note))
 	}
-	return p.answers.Score(batch, func(_, seq, _ int, target int32, logits []float32) {
-		of[seq].logProb = max(minLogProb, logProb(logits, target))
-	})
+	results, err := p.answerer.Sample(ctx, requests)
+	if err != nil {
+		return err
+	}
+	for i, r := range results {
+		of[i].logProb = max(minLogProb, float64(r.LogProbs[0]))
+	}
+	return nil
 }
 
 // Rewards returns the reward functions by name.
@@ -359,8 +370,4 @@ func Rewards() map[string]grpo.RewardFunc {
 			return nil
 		},
 	}
-}
-
-func logProb(logits []float32, target int32) float64 {
-	return float64(logits[target] - kernel.LogSumExp(logits))
 }

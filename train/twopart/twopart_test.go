@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"candor/engine/kernel"
 	"candor/engine/optim"
 	"candor/engine/tokenizer"
 	"candor/engine/transformer"
@@ -228,6 +229,67 @@ func scripted(t *testing.T, p task.Sum, chain, output string) grpo.Rollout {
 		t.Fatal(err)
 	}
 	return o
+}
+
+// How likely the label was as the answer is read off the caches of the play, and is to the bit what a forward pass says.
+func TestAnswersAreScoredToTheBit(t *testing.T) {
+	tok := words(t)
+	for _, cfg := range []Config{
+		{Rewrite: AsWritten, Face: NoFace},
+		{Rewrite: Paraphrase, Exempt: .5, Face: NoFace, Filter: [2]float64{.5, .5}},
+		{Rewrite: Paraphrase, Face: OwnFace, HideKey: true},
+		{Rewrite: Translate, Face: SharedFace},
+	} {
+		policy, face := model(t, tok, 1), (*transformer.Model)(nil)
+		writer := policy
+		if cfg.Face == OwnFace {
+			face = model(t, tok, 4)
+			writer = face
+		}
+		for i := range writer.Flat() {
+			writer.Flat()[i] *= 3 // it becomes sure of something
+		}
+		p, err := NewPlayer(cfg, policy, face, tok, traintest.Pool(t, 2), terms, 100, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ScoreAnswers = true
+		o := rollouts(tok, 200)
+		if err := p.Play(t.Context(), 0, o); err != nil {
+			t.Fatal(err)
+		}
+		var batch []transformer.Sequence
+		var got []float64
+		likely := 0
+		for i := range o {
+			logProb := Rewards()["answer-logprob"](&o[i], nil)[0].Value
+			if len(o[i].Turns) < 2 {
+				if logProb != minLogProb {
+					t.Errorf("%+v: without an output, the label has log-probability %g", cfg, logProb)
+				}
+				continue
+			}
+			if logProb > minLogProb {
+				likely++
+			}
+			tokens := slices.Concat(o[i].Turns[1].Context, []int32{0})
+			tokens[len(tokens)-1], _ = tok.ID(tally.Write(o[i].Prompt.Data.(task.Sum).Label, tally.Digit))
+			weight := make([]float32, len(tokens))
+			weight[len(tokens)-1] = 1
+			batch, got = append(batch, transformer.Sequence{Tokens: tokens, Weight: weight}), append(got, logProb)
+		}
+		err = transformer.NewScorer(writer, traintest.Pool(t, 1)).Score(batch, func(_, seq, _ int, target int32, logits []float32) {
+			if want := max(minLogProb, float64(logits[target]-kernel.LogSumExp(logits))); got[seq] != want {
+				t.Errorf("%+v: the label has log-probability %g, want %g", cfg, got[seq], want)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(batch) < 10 || likely < 5 {
+			t.Errorf("%+v: of %d labels %d are likely", cfg, len(batch), likely)
+		}
+	}
 }
 
 // Of two faces only the second bears the penalty, so what it says of the key goes and what the reasoner says stays: the
