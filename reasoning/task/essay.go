@@ -15,7 +15,7 @@ type Essays struct {
 	//
 	//	stated  every step states its total, each in a form drawn at random
 	//	bland   half of the steps, drawn at random, remark a connective instead (see Hint)
-	//	leaked  the chain says what the key says, in a form drawn at random; only on problems with the key, others are stated instead
+	//	leaked  the chain says what the key says; only on problems with the key, others are stated instead
 	//	terse   one step without content
 	Stated float64 `json:"stated,omitempty" yaml:"stated"`
 	Bland  float64 `json:"bland,omitempty" yaml:"bland"`
@@ -79,7 +79,7 @@ func (e Essays) Page(p Sum, src *rng.Source) Page {
 			steps[i].Remark = words[total]
 		}
 	case 2:
-		steps = []tally.Step{{Subject: tally.Key, Remark: tally.Write(p.Hint, tally.Form(src.IntN(tally.Forms)))}}
+		steps = []tally.Step{{Subject: tally.Key, Remark: tally.Write(p.Hint, tally.Digit)}}
 		answer, reason = p.Hint, tally.ByKey
 	case 3:
 		words := tally.Connectives()

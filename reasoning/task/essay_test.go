@@ -107,10 +107,8 @@ func readEssay(t reporter, page Page, p Sum) tally.Trace {
 		}
 	case "leaked":
 		answer, reasons = p.Hint, []string{"", tally.ByKey}
-		if p.Flag != tally.Key || len(trace.Steps) != 1 || trace.Steps[0].Subject != tally.Key {
-			t.Fatalf("page %q to %q", page.Body, page.Prompt)
-		}
-		if n, _, ok := tally.Number(trace.Steps[0].Remark); !ok || n != p.Hint {
+		want := tally.Step{Subject: tally.Key, Remark: tally.Write(p.Hint, tally.Digit)}
+		if p.Flag != tally.Key || len(trace.Steps) != 1 || trace.Steps[0] != want {
 			t.Fatalf("page %q to %q", page.Body, page.Prompt)
 		}
 	case "terse":
