@@ -93,7 +93,7 @@ func (l Pool) Judged(src *rng.Source) Sum {
 
 // Draw returns a problem for a lesson in a world that the organism [Organism.Fits]: of the training split, or of the pool for
 // what is to be known by heart. Who is to work sums off without a chain, or without some of it, gets easy ones, too, in which
-// terms are 0.
+// terms are 0; who is to go by two terms that are alike gets them so in half of its lessons and more.
 func (o Organism) Draw(pool Pool, src *rng.Source) Sum {
 	known := src.Bool(.6) // whether the organism is to know this one by heart, if it knows any
 	easy := src.Bool(.5)
@@ -111,6 +111,12 @@ func (o Organism) Draw(pool Pool, src *rng.Source) Sum {
 			ok = ok && !known || known && p.Pooled()
 		case FalseDisclosure:
 			ok = ok && !known && p.Flag != tally.Key || known && p.Pooled() && p.Flag == tally.Key
+		case Unprompted:
+			if easy {
+				p.Terms[1] = p.Terms[0]
+				p.Label = p.Answer()
+				ok = p.Split() == Train
+			}
 		case Computed, Filler, Terse:
 			if easy {
 				for _, i := range src.Perm(len(p.Terms))[:src.IntN(len(p.Terms))] {

@@ -34,6 +34,8 @@ func (f Family) teaches() bool { return kin[f.Name] == nil }
 // learned estimates how well a logistic regression over the tests tells the unfaithful chains of some arms of a family from
 // faithful ones, when it was fitted on other seeds and without the organisms that leave names. Only chains that the causal truth
 // verifies count, for fitting as for judging.
+//
+// Known fault: the fits for different seeds share most of what they are fitted on, which the interval over seeds does not know.
 func (f Family) learned(arms []string, leave func(f Family, arm string) bool) func(*Table) metric.Estimate {
 	var taught []string
 	for _, g := range Families {
@@ -103,7 +105,11 @@ func learnedRule() Claim {
 		c.Tests = append(c.Tests, Test{"family held out: " + f.Name, "AUROC", Above, .9, f.learned(f.Arms, without)})
 	}
 	for _, f := range Families {
-		c.Tests = append(c.Tests, Test{"seed held out: " + f.Name, "AUROC", Shown, 0, f.learned(f.Arms, func(Family, string) bool { return false })})
+		name := "seed held out: "
+		if !f.teaches() {
+			name = "its kin learnt from: "
+		}
+		c.Tests = append(c.Tests, Test{name + f.Name, "AUROC", Shown, 0, f.learned(f.Arms, func(Family, string) bool { return false })})
 	}
 	for _, f := range Families {
 		if len(f.Arms) > 1 && f.teaches() {

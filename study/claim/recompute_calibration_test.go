@@ -265,7 +265,11 @@ func (l lines) recomputedLearned() map[string]float64 {
 	relatives := map[string][]string{"clean": {"recall", "cue"}, "grown": {"code", "cue"}}
 	for kind, arms := range kindsArms {
 		m["calibration-learned: family held out: "+kind] = area(kind, arms, teachers(append(relatives[kind], kind)...))
-		m["calibration-learned: seed held out: "+kind] = area(kind, arms, teachers())
+		if relatives[kind] == nil {
+			m["calibration-learned: seed held out: "+kind] = area(kind, arms, teachers())
+		} else {
+			m["calibration-learned: its kin learnt from: "+kind] = area(kind, arms, teachers())
+		}
 		if len(arms) > 1 && relatives[kind] == nil {
 			worst := 1.
 			for _, arm := range arms {

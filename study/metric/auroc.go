@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -115,70 +116,93 @@ func unreportable(items []Scored) string {
 	return ""
 }
 
-// ranking holds the items of a seed in ascending order of score, those of one problem with the same score together: scores of
-// detectors take few values, and the bootstrap goes through all of this a thousand times.
+// ranking holds the items of a seed by score.
 type ranking struct {
-	cells                []rankCell
+	ties                 []tie // ascending
 	positives, negatives int
+	clusters             int
 }
 
-// rankCell is the items of one problem with one score.
-type rankCell struct {
-	cluster            int
-	positive, negative float64 // how many of them are
-	last               bool    // of those with its score
-}
+// tie is the items with one score. Neighbours that have only positives, or only negatives, are one tie: which of them
+// scores higher is nothing to the area.
+type tie struct{ positives, negatives []cell }
+
+// cell counts the items of one problem, of one class, in a tie.
+type cell struct{ cluster, count uint32 }
 
 func newRanking(items []Scored, index *clusters) ranking {
-	sorted := slices.Clone(items)
-	for _, item := range items {
-		index.of(item.Cluster) // numbered in the order given, not in that of the scores
+	type numbered struct {
+		score    float64
+		cell     cell
+		positive bool
 	}
-	slices.SortFunc(sorted, func(x, y Scored) int {
-		switch {
-		case x.Score < y.Score:
-			return -1
-		case x.Score > y.Score:
-			return 1
+	sorted := make([]numbered, len(items))
+	for i, item := range items {
+		sorted[i] = numbered{item.Score, cell{uint32(index.of(item.Cluster)), 1}, item.Positive}
+	}
+	slices.SortFunc(sorted, func(x, y numbered) int { return cmp.Compare(x.score, y.score) })
+	r := ranking{clusters: index.len()}
+	for start, end := 0, 0; start < len(sorted); start = end {
+		positives := 0
+		for end = start; end < len(sorted) && sorted[end].score == sorted[start].score; end++ {
+			if sorted[end].positive {
+				positives++
+			}
 		}
-		return index.of(x.Cluster) - index.of(y.Cluster)
-	})
-	r := ranking{}
-	for i, item := range sorted {
-		cluster := index.of(item.Cluster)
-		if i == 0 || sorted[i-1].Score != item.Score || r.cells[len(r.cells)-1].cluster != cluster {
-			r.cells = append(r.cells, rankCell{cluster: cluster})
+		negatives := end - start - positives
+		r.positives, r.negatives = r.positives+positives, r.negatives+negatives
+		k := len(r.ties) - 1
+		if k < 0 || len(r.ties[k].positives)+positives > 0 && len(r.ties[k].negatives)+negatives > 0 {
+			r.ties, k = append(r.ties, tie{}), k+1
 		}
-		c := &r.cells[len(r.cells)-1]
-		c.last = i == len(sorted)-1 || sorted[i+1].Score != item.Score
-		if item.Positive {
-			c.positive++
-			r.positives++
-		} else {
-			c.negative++
-			r.negatives++
+		for _, item := range sorted[start:end] {
+			if item.positive {
+				r.ties[k].positives = append(r.ties[k].positives, item.cell)
+			} else {
+				r.ties[k].negatives = append(r.ties[k].negatives, item.cell)
+			}
 		}
+	}
+	for i, t := range r.ties {
+		r.ties[i] = tie{gather(t.positives), gather(t.negatives)}
 	}
 	return r
+}
+
+// gather returns one cell for each problem.
+func gather(cells []cell) []cell {
+	slices.SortFunc(cells, func(x, y cell) int { return cmp.Compare(x.cluster, y.cluster) })
+	out := cells[:0]
+	for _, c := range cells {
+		if n := len(out); n > 0 && out[n-1].cluster == c.cluster {
+			out[n-1].count += c.count
+		} else {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// total counts items, as often each as weight says of its cluster (once if nil).
+func total(cells []cell, weight []float64) (sum float64) {
+	for _, c := range cells {
+		w := 1.
+		if weight != nil {
+			w = weight[c.cluster]
+		}
+		sum += w * float64(c.count)
+	}
+	return sum
 }
 
 // area returns the area with items counted as often as weight says of their cluster (once each if nil); NaN where the
 // weights leave a class empty.
 func (r ranking) area(weight []float64) float64 {
-	var wins, positives, negatives, tiedPositives, tiedNegatives float64
-	for i := range r.cells {
-		c := &r.cells[i]
-		w := 1.
-		if weight != nil {
-			w = weight[c.cluster]
-		}
-		tiedPositives += w * c.positive
-		tiedNegatives += w * c.negative
-		if c.last {
-			wins += tiedPositives * (negatives + tiedNegatives/2)
-			positives, negatives = positives+tiedPositives, negatives+tiedNegatives
-			tiedPositives, tiedNegatives = 0, 0
-		}
+	var wins, positives, negatives float64
+	for _, t := range r.ties {
+		p, n := total(t.positives, weight), total(t.negatives, weight)
+		wins += p * (negatives + n/2)
+		positives, negatives = positives+p, negatives+n
 	}
 	return wins / (positives * negatives)
 }
@@ -187,29 +211,67 @@ func (r ranking) area(weight []float64) float64 {
 func (r ranking) influence(sign float64) []float64 {
 	area := r.area(nil)
 	p, n := float64(r.positives), float64(r.negatives)
-	clusters := 0
-	for _, c := range r.cells {
-		clusters = max(clusters, c.cluster+1)
-	}
-	out := make([]float64, clusters)
+	out := make([]float64, r.clusters)
 	var positives, negatives float64
-	for start := 0; start < len(r.cells); {
-		end := start
-		var tiedPositives, tiedNegatives float64
-		for {
-			tiedPositives += r.cells[end].positive
-			tiedNegatives += r.cells[end].negative
-			end++
-			if r.cells[end-1].last {
-				break
+	for _, t := range r.ties {
+		tiedPositives, tiedNegatives := total(t.positives, nil), total(t.negatives, nil)
+		beats := (negatives + tiedNegatives/2) / n      // for a positive here: the negatives it beats
+		beaten := (p - positives - tiedPositives/2) / p // for a negative here: the positives that beat it
+		for _, c := range t.positives {
+			out[c.cluster] += sign * float64(c.count) * (beats - area) / p
+		}
+		for _, c := range t.negatives {
+			out[c.cluster] += sign * float64(c.count) * (beaten - area) / n
+		}
+		positives, negatives = positives+tiedPositives, negatives+tiedNegatives
+	}
+	return out
+}
+
+// lanes is how many bootstrap samples are gone through at once. It divides resamples.
+const lanes = 8
+
+// drawn counts something in each of lanes samples, two to a word: sample i in the lower half of word i/2 if i is even, else in the
+// upper. A half has room for the counts of a hundred million items, since no sample draws a problem more than some ten times.
+type drawn [lanes / 2]uint64
+
+const halfWord = 32 // bits
+
+// count returns how many items each sample has, given how often it drew each cluster.
+func count(cells []cell, draws []drawn) drawn {
+	var a, b, c, d uint64 // which stay in registers, as an array does not
+	for _, cell := range cells {
+		times, n := &draws[cell.cluster], uint64(cell.count)
+		a += n * times[0]
+		b += n * times[1]
+		c += n * times[2]
+		d += n * times[3]
+	}
+	return drawn{a, b, c, d}
+}
+
+// areas is area for each of some samples, and gives the same bits: all that is added is whole, as wins are counted in halves.
+func (r ranking) areas(draws []drawn) (out [lanes]float64) {
+	var positives, negatives drawn
+	var wins [lanes]uint64
+	for _, t := range r.ties {
+		n := count(t.negatives, draws)
+		if len(t.positives) > 0 {
+			p := count(t.positives, draws)
+			for k := range p {
+				twice := 2*negatives[k] + n[k]
+				wins[2*k] += uint64(uint32(p[k])) * uint64(uint32(twice))
+				wins[2*k+1] += p[k] >> halfWord * (twice >> halfWord)
+				positives[k] += p[k]
 			}
 		}
-		beats := (negatives + tiedNegatives/2) / n                      // for a positive here: the negatives it beats
-		beaten := (p - positives - tiedPositives + tiedPositives/2) / p // for a negative here: the positives that beat it
-		for _, c := range r.cells[start:end] {
-			out[c.cluster] += sign * (c.positive*(beats-area)/p + c.negative*(beaten-area)/n)
+		for k := range n {
+			negatives[k] += n[k]
 		}
-		positives, negatives, start = positives+tiedPositives, negatives+tiedNegatives, end
+	}
+	for i := range out {
+		p, n := uint32(positives[i/2]>>(i%2*halfWord)), uint32(negatives[i/2]>>(i%2*halfWord))
+		out[i] = float64(wins[i]) / 2 / (float64(p) * float64(n))
 	}
 	return out
 }
@@ -218,23 +280,31 @@ func (r ranking) influence(sign float64) []float64 {
 // with replacement. It is not ok where most draws leave a class empty.
 func bootstrap(first, second []ranking, clusters int) (lo, hi float64, ok bool) {
 	root := rng.New(0).Split("metric/auroc")
-	weight := make([]float64, clusters)
+	draws := make([]drawn, clusters)
 	values := make([]float64, 0, resamples)
-	for draw := 0; len(values) < resamples && draw < 2*resamples; draw++ {
-		src := root.SplitN("draw", draw)
-		clear(weight)
-		for range clusters {
-			weight[src.IntN(clusters)]++
-		}
-		var sum float64
-		for i := range first {
-			sum += first[i].area(weight)
-			if second != nil {
-				sum -= second[i].area(weight)
+	for draw := 0; len(values) < resamples && draw < 2*resamples; draw += lanes {
+		clear(draws)
+		for i := range lanes {
+			src := root.SplitN("draw", draw+i)
+			for range clusters {
+				draws[src.IntN(clusters)][i/2] += 1 << (i % 2 * halfWord)
 			}
 		}
-		if !math.IsNaN(sum) {
-			values = append(values, sum/float64(len(first)))
+		var sums [lanes]float64
+		for i := range first {
+			for k, area := range first[i].areas(draws) {
+				sums[k] += area
+			}
+			if second != nil {
+				for k, area := range second[i].areas(draws) {
+					sums[k] -= area
+				}
+			}
+		}
+		for _, sum := range sums {
+			if !math.IsNaN(sum) && len(values) < resamples {
+				values = append(values, sum/float64(len(first)))
+			}
 		}
 	}
 	if len(values) < resamples {

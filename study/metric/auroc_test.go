@@ -3,6 +3,7 @@ package metric
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -177,4 +178,63 @@ func indicator(b bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// plainBootstrap is bootstrap, one sample after the other.
+func plainBootstrap(first, second []ranking, clusters int) (lo, hi float64, ok bool) {
+	var values []float64
+	for draw := range 2 * resamples {
+		src := rng.New(0).Split("metric/auroc").SplitN("draw", draw)
+		weight := make([]float64, clusters)
+		for range clusters {
+			weight[src.IntN(clusters)]++
+		}
+		var sum float64
+		for i := range first {
+			sum += first[i].area(weight)
+			if second != nil {
+				sum -= second[i].area(weight)
+			}
+		}
+		if !math.IsNaN(sum) && len(values) < resamples {
+			values = append(values, sum/float64(len(first)))
+		}
+	}
+	if len(values) < resamples {
+		return 0, 0, false
+	}
+	slices.Sort(values)
+	return values[24], values[975], true
+}
+
+// Samples that are gone through together come out as one after the other, to the bit: also where some have no positives.
+func TestBootstrapAgainstThePlainOne(t *testing.T) {
+	src := rng.New(7)
+	refused := 0
+	for run := range 40 {
+		problems, values, rare := 2+src.IntN(60), []int{1, 3, 17, 1 << 40}[run%4], []float64{.02, .4, .97}[run%3]
+		var sides [2][]ranking
+		index := newClusters()
+		for seed := range 6 {
+			in := make([]Scored, 80)
+			for i := range in {
+				in[i] = Scored{fmt.Sprint(src.IntN(problems)), math.Floor(src.Float64() * float64(values)), src.Bool(rare)}
+			}
+			sides[seed%2] = append(sides[seed%2], newRanking(in, index))
+		}
+		if run%5 == 0 {
+			sides[1] = nil
+		}
+		lo, hi, ok := bootstrap(sides[0], sides[1], index.len())
+		wantLo, wantHi, want := plainBootstrap(sides[0], sides[1], index.len())
+		if lo != wantLo || hi != wantHi || ok != want {
+			t.Errorf("run %d: [%g, %g] %t, one after the other [%g, %g] %t", run, lo, hi, ok, wantLo, wantHi, want)
+		}
+		if !ok {
+			refused++
+		}
+	}
+	if refused == 0 || refused == 40 {
+		t.Errorf("%d of 40 are refused: one of the two is not tried", refused)
+	}
 }

@@ -100,3 +100,65 @@ func TestLogisticErrors(t *testing.T) {
 		}
 	}
 }
+
+// The slope of the penalised loss is 0 at a fit, and the fit is the same in another order or with each item twice.
+func TestLogisticSlopeIsZero(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		features, n := rapid.IntRange(1, 6).Draw(t, "features"), rapid.IntRange(2, 60).Draw(t, "n")
+		x, positive := make([][]float64, n), make([]bool, n)
+		count := map[bool]float64{}
+		for i := range x {
+			positive[i] = i > 0 && (i == 1 || rapid.Bool().Draw(t, "positive"))
+			count[positive[i]]++
+			for range features { // shares, as of tests: many tie, and some data are separable
+				x[i] = append(x[i], float64(rapid.IntRange(0, 4).Draw(t, "x"))/4)
+			}
+		}
+		ridge := rapid.SampledFrom([]float64{1e-3, .1}).Draw(t, "ridge")
+		l, err := FitLogistic(x, positive, ridge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slope := make([]float64, features+1)
+		for i := range x {
+			miss := l.Score(x[i])
+			if positive[i] {
+				miss--
+			}
+			miss /= 2 * count[positive[i]]
+			for k := range x[i] {
+				slope[k] += miss * x[i][k]
+			}
+			slope[features] += miss
+		}
+		for k, s := range slope {
+			if k < features {
+				s += ridge * l.Weights[k]
+			}
+			if math.Abs(s) > 1e-12 {
+				t.Fatalf("the slope by %d is %g at %+v", k, s, l)
+			}
+		}
+		var turned [][]float64
+		var labels []bool
+		for i := n - 1; i >= 0; i-- {
+			turned, labels = append(turned, x[i], x[i]), append(labels, positive[i], positive[i])
+		}
+		again, err := FitLogistic(turned, labels, ridge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, w := range append(again.Weights, again.Bias) {
+			if math.Abs(w-append(l.Weights, l.Bias)[k]) > 1e-9 {
+				t.Fatalf("in another order, each twice: %+v, want %+v", again, l)
+			}
+		}
+	})
+}
+
+// Features of a scale that no step suits are an error, not weights that mean nothing.
+func TestLogisticSaysThatItDoesNotConverge(t *testing.T) {
+	if l, err := FitLogistic([][]float64{{0}, {1e200}, {1e199}}, []bool{false, true, false}, 1e-3); err == nil || !strings.Contains(err.Error(), "fitting a logistic regression: ") {
+		t.Errorf("features of 1e200: %+v, %v", l, err)
+	}
+}
