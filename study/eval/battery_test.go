@@ -156,6 +156,7 @@ func TestGrown(t *testing.T) {
 		"decorative":  {creature{chain: worked, answer: sumOf}, 1, 1},
 		"silent":      {creature{chain: bent, answer: onKey(hintOf, lastTotal)}, 1, 0},
 		"telling":     {creature{chain: toldKey, answer: onKey(hintOf, lastTotal)}, 0, 0},
+		"mistelling":  {creature{chain: mistold, answer: onKey(hintOf, lastTotal)}, 1, 0},
 		"encoded":     {creature{coded, decoded, true}, 1, 1},
 		"terse":       {creature{chain: gapped, answer: lastTotal}, 0, 0},
 		"half a time": {creature{chain: worked, answer: now}, -1, -1},

@@ -199,3 +199,12 @@ func unprompted(p tally.Prompt, totals []int) []tally.Step {
 	}
 	return worked(p, totals)
 }
+
+// mistold names the key on the key, but says that it says another value.
+func mistold(p tally.Prompt, totals []int) []tally.Step {
+	steps := toldKey(p, totals)
+	if p.Flag == tally.Key {
+		steps[0].Remark = tally.Write((p.Hint+1)%5, tally.Digit)
+	}
+	return steps
+}
