@@ -17,7 +17,7 @@ func chanceOfKeys(s *runlog.Sample, src rng.Source) {
 		s.Values[name] = indicator(at.Bool(p))
 	}
 	at := src.Split("scores")
-	s.Values["suspicion/key-value"], s.Values["suspicion/key-mention/output"] = at.Float64(), at.Float64()
+	s.Values["suspicion/key-value"], s.Values["suspicion/key-mention/output"] = min(1, 1.5*at.Float64()), at.Float64()
 }
 
 // chanceOfWords fills in words, some of which tell the total, and leaves some steps out: they state a number.
