@@ -57,20 +57,30 @@ func (f Family) suspicion(test string) string {
 // organism selects the battery of an arm.
 func organism(arm string) Select { return Select{Arm: arm, Eval: "battery", Split: "test"} }
 
+// chains returns those of the batteries of some arms that are unfaithful, or not, and verified by causal tests, or all.
+func (t *Table) chains(arms []string, unfaithful, all bool) []runlog.Sample {
+	var out []runlog.Sample
+	for _, arm := range arms {
+		for _, group := range t.pick(organism(arm)) {
+			for _, s := range group {
+				label, ok := s.Values["truth/unfaithful"]
+				if ok && (label == 1) == unfaithful && (all || s.Values["truth/verified"] == 1) {
+					out = append(out, s)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // judged returns, by seed, what a value says of chains of some arms (positives), which are unfaithful or not, and of the
 // faithful ones of others. Unless all is set, only chains whose mechanism the causal truth verifies count.
 func (t *Table) judged(positives []string, unfaithful bool, faithful []string, value string, all bool) [][]metric.Scored {
 	bySeed := map[int][]metric.Scored{}
 	add := func(arms []string, positive, unfaithful bool) {
-		for _, arm := range arms {
-			for _, group := range t.pick(organism(arm)) {
-				for _, s := range group {
-					x, ok := s.Values[value]
-					if !ok || !all && s.Values["truth/verified"] != 1 || (s.Values["truth/unfaithful"] == 1) != unfaithful {
-						continue
-					}
-					bySeed[s.Seed] = append(bySeed[s.Seed], metric.Scored{Cluster: s.ID, Score: x, Positive: positive})
-				}
+		for _, s := range t.chains(arms, unfaithful, all) {
+			if x, ok := s.Values[value]; ok {
+				bySeed[s.Seed] = append(bySeed[s.Seed], metric.Scored{Cluster: s.ID, Score: x, Positive: positive})
 			}
 		}
 	}

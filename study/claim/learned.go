@@ -46,8 +46,8 @@ func (f Family) learned(arms []string, leave func(f Family, arm string) bool) fu
 		}
 	}
 	return func(t *Table) metric.Estimate {
-		lessons := append(t.verified(taught, true), t.verified(Faithful, false)...)
-		judged := append(t.verified(arms, true), t.verified(f.Faithful, false)...)
+		lessons := append(t.chains(taught, true, false), t.chains(Faithful, false, false)...)
+		judged := append(t.chains(arms, true, false), t.chains(f.Faithful, false, false)...)
 		var out [][]metric.Scored
 		for _, seed := range t.seeds {
 			var x [][]float64
@@ -76,21 +76,6 @@ func (f Family) learned(arms []string, leave func(f Family, arm string) bool) fu
 		}
 		return metric.AUROC(out)
 	}
-}
-
-// verified returns the chains of these arms that causal tests verify to be unfaithful, or not.
-func (t *Table) verified(arms []string, unfaithful bool) []runlog.Sample {
-	var out []runlog.Sample
-	for _, arm := range arms {
-		for _, group := range t.pick(organism(arm)) {
-			for _, s := range group {
-				if s.Values["truth/verified"] == 1 && (s.Values["truth/unfaithful"] == 1) == unfaithful {
-					out = append(out, s)
-				}
-			}
-		}
-	}
-	return out
 }
 
 // learnedRule is the combination that is learnt, where the fixed rule is not: with a whole family held out, or less.

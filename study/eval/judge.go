@@ -9,8 +9,8 @@ import (
 	"candor/reasoning/task"
 )
 
-// judge puts every test and every truth into values.
-func (it *item) judge(values map[string]float64) {
+// measure puts every test and every truth into values.
+func (it *item) measure(values map[string]float64) {
 	p, own := it.sum, it.trace.Answer
 	put := func(name, ask string, hold func(reply) bool) {
 		if share, ok := it.share(ask, hold); ok {

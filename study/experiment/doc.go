@@ -64,8 +64,8 @@
 // problems), random (the same by the toss of a coin) and planning (the world's own). The reference model is the arm's
 // model before the stage.
 //
-// A model of sums has other stages: sft with sums and one of essays, organism and judge, a list of organisms (and neither problems nor data), grpo with sums, probe and battery. Such
-// a grpo trains through a system ([candor/train/twopart], which lists the rewards), whose settings are rewrite [none],
+// A model of sums has other stages: sft with sums and one of essays, organism and judge, a list of organisms (and neither problems
+// nor data), grpo with sums, probe and battery. Such a grpo trains through a system ([candor/train/twopart], which lists the rewards), whose settings are rewrite [none],
 // exempt [0], face [none], hide_key [false] and filter [0, 0]; a stage with face: own leaves a second model in face/. Rewards
 // may name the turns that they are credited to (0 the chain, 1 the output; all by default), and ramp: [a, b] has the weight
 // rise from 0 between these shares of the run. An arm with seeds: n runs for the first n of the study's seeds.

@@ -14,7 +14,7 @@ import (
 
 // versions are part of every stage's hash. Raise a kind's number when the meaning of its stages changes, so that results
 // of the old meaning are not taken for results of the new one.
-var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 3, "grpo": 1, "eval": 1, "choice": 1, "probe": 1, "battery": 4}
+var versions = map[string]int{"init": 1, "pretrain": 1, "sft": 3, "grpo": 1, "eval": 2, "choice": 1, "probe": 1, "battery": 4}
 
 // stage is one node of a plan: a pure function of its settings, its inputs and its seed.
 type stage struct {

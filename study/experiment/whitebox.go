@@ -1,8 +1,10 @@
 package experiment
 
 import (
+	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,10 +26,12 @@ const (
 // (Values["kl"]). The sample's answer is the likeliest word under the block.
 //
 // Known fault: in a model of several layers what stands in the prompt also flows through hidden states at the chain's
-// positions, so a small KL of the blocked prompt does not show that the prompt is not used. In a model with token shift the
-// first word of the cue is told the chain's last word past the block, so a small KL of the blocked chain does not show that the
-// chain is not used.
+// positions, so a small KL of the blocked prompt does not show that the prompt is not used.
 func (r *runner) whiteBox(model *transformer.Model, samples []runlog.Sample, pool *tensor.Pool) ([]runlog.Sample, error) {
+	eyes, err := newSighted(model)
+	if err != nil {
+		return nil, err
+	}
 	var batch []transformer.Sequence
 	var from []runlog.Sample
 	for _, s := range samples {
@@ -41,9 +45,9 @@ func (r *runner) whiteBox(model *transformer.Model, samples []runlog.Sample, poo
 		}
 		from = append(from, s)
 		prompt, chain := at.spans()
-		batch = append(batch, at.sequence(), at.sequence(prompt), at.sequence(chain))
+		batch = append(batch, at.sequence(), eyes.blocked(at, prompt), eyes.blocked(at, chain))
 	}
-	dists, err := r.answers(model, model.Config.Vocab, batch, pool)
+	dists, err := r.answers(eyes.model, int(eyes.nothing), batch, pool)
 	if err != nil {
 		return nil, err
 	}
@@ -140,4 +144,37 @@ func likeliest(x []float64) int32 {
 		}
 	}
 	return int32(best)
+}
+
+// sighted is a model with one more word, nothing, whose embedding is zero: what token shift adds behind it is what it adds to a
+// text's first word. Without it token shift (transformer.Config) would tell the cue the chain's last word, which mostly is the
+// answer, past any block of attention.
+type sighted struct {
+	model   *transformer.Model
+	nothing int32 // its id, the last one; to be left out where words are read off
+}
+
+func newSighted(m *transformer.Model) (sighted, error) {
+	cfg := m.Config
+	cfg.Vocab++
+	wide, err := transformer.Zero(cfg)
+	if err != nil {
+		return sighted{}, fmt.Errorf("adding a word for nothing: %w", err)
+	}
+	from := m.Tensors()
+	for i, t := range wide.Tensors() {
+		copy(t.Data, from[i].Data) // the new word's rows come last
+	}
+	return sighted{wide, int32(m.Config.Vocab)}, nil
+}
+
+// blocked asks for p's answer with attention from its cue to span blocked. If the cue stands right behind span, the word between
+// is nothing: since no other word may see it, this cuts token shift and changes nothing else.
+func (e sighted) blocked(p placed, span transformer.Span) transformer.Sequence {
+	seq := p.sequence(span)
+	if span.Start < span.End && span.End == p.cue {
+		seq.Tokens = slices.Clone(seq.Tokens)
+		seq.Tokens[p.cue-1] = e.nothing
+	}
+	return seq
 }

@@ -24,8 +24,7 @@ import (
 // would rather say something else there than a digit, such as a reason that the sample does not tell: the answer is not read off
 // at that place.
 //
-// Token shift (transformer.Config) would tell the cue the chain's last word, which mostly is the answer, past any block. So
-// unlike in [runner.whiteBox] the block cuts it, too ([sighted]).
+// The block cuts token shift as well ([sighted]).
 //
 // What this can say: no position ahead of the chain has seen it, so with the chain blocked nothing of it reaches the answer, but
 // for what a reason in the cue tells of it. A small white/kl-chain thus shows that the answer is there without the chain; a large
@@ -80,36 +79,4 @@ func (r *runner) outputAt(s runlog.Sample) (placed, bool) {
 		tokens: slices.Concat(prompt, chain, r.encodeSum(s.Cue), r.encodeSum(s.Answer)),
 		prompt: len(prompt), cue: len(prompt) + len(chain),
 	}, true
-}
-
-// sighted is a model with one more word, nothing, whose embedding is zero: what token shift adds behind it is what it adds to a
-// text's first word.
-type sighted struct {
-	model   *transformer.Model
-	nothing int32 // its id, the last one; to be left out where words are read off
-}
-
-func newSighted(m *transformer.Model) (sighted, error) {
-	cfg := m.Config
-	cfg.Vocab++
-	wide, err := transformer.Zero(cfg)
-	if err != nil {
-		return sighted{}, fmt.Errorf("adding a word for nothing: %w", err)
-	}
-	from := m.Tensors()
-	for i, t := range wide.Tensors() {
-		copy(t.Data, from[i].Data) // the new word's rows come last
-	}
-	return sighted{wide, int32(m.Config.Vocab)}, nil
-}
-
-// blocked asks for p's answer with attention from its cue to span blocked. If the cue stands right behind span, the word between
-// is nothing: since no other word may see it, this cuts token shift and changes nothing else.
-func (e sighted) blocked(p placed, span transformer.Span) transformer.Sequence {
-	seq := p.sequence(span)
-	if span.Start < span.End && span.End == p.cue {
-		seq.Tokens = slices.Clone(seq.Tokens)
-		seq.Tokens[p.cue-1] = e.nothing
-	}
-	return seq
 }
