@@ -103,6 +103,9 @@ func (g *Generator) translate(r *llm.Request, stops stopTexts) (Request, error) 
 	if err := r.Validate(); err != nil {
 		return Request{}, err
 	}
+	if r.Reasoning != "" || r.Concluded {
+		return Request{}, fmt.Errorf("%w: this model keeps no chain of thought apart from its text: put what it has thought into Prefix", llm.ErrInvalid)
+	}
 	out := Request{
 		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopK: r.TopK, TopP: r.TopP, Seed: r.Seed,
 		Stop: []int32{g.end},

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Role says who a message is from.
@@ -37,6 +38,12 @@ type Request struct {
 	// the assistant has written in all, so a text that starts a new word after a prefix without trailing white space
 	// begins with a space.
 	Prefix string
+	// Reasoning is what a model that keeps its chain of thought apart from what it says has already thought: it goes on from
+	// there, unless Concluded is set, which ends its thoughts there (none at all, if Reasoning is empty); what it says follows,
+	// going on from Prefix. A Prefix needs Concluded wherever the model would think first. A generator whose model does not keep
+	// its chain apart, or that cannot carry one on, refuses with an error that wraps ErrInvalid.
+	Reasoning string
+	Concluded bool
 	// MaxTokens bounds the completion; at least 1.
 	MaxTokens int
 	// Temperature 0 is greedy decoding; 1 samples from the model's own distribution.
@@ -75,15 +82,33 @@ type Token struct {
 	LogProb float64 `json:"logprob"`
 }
 
+// Provenance says what a chain of thought that came beside a text is.
+type Provenance string
+
+// What a chain can be. Only a raw one can be faithful or not; of the others nobody outside can tell.
+const (
+	Raw       Provenance = "raw"       // the tokens that the model thought in
+	Summary   Provenance = "summary"   // somebody's account of them
+	Encrypted Provenance = "encrypted" // not to be read by whoever asked
+	Absent    Provenance = "absent"    // there is none, or it is not shown
+	Leaked    Provenance = "leaked"    // raw, but spilled into what the model says: where it begins or ends is a guess
+)
+
 // Completion is what a model wrote.
 type Completion struct {
-	Text   string
+	Text string
+	// Reasoning is the chain of thought, without Request.Reasoning, of a model that keeps it apart from Text, and Provenance
+	// what that is. Provenance is "" where the model keeps none apart: its chain, if any, is in Text and raw.
+	Reasoning  string
+	Provenance Provenance
+	// Model is the name of the model that answered, by its own account; "" if it gives none.
+	Model  string
 	Finish Finish
 	// Stop is the stop text that ended it; "" if the model ended by itself or not at all.
 	Stop string
 	// Tokens are the sampled tokens in order, filled if Request.LogProbs was set and the model can tell.
 	Tokens []Token
-	// PromptTokens and CompletionTokens count what was read and written.
+	// PromptTokens and CompletionTokens count what was read and written, thoughts included.
 	PromptTokens, CompletionTokens int
 }
 
@@ -97,6 +122,18 @@ type Generator interface {
 
 // ErrInvalid is wrapped by errors about a request that no model could answer.
 var ErrInvalid = errors.New("invalid request")
+
+// TransientError is an error that the same request may not meet again.
+type TransientError struct {
+	// After is how long to wait first, 0 if nobody said.
+	After time.Duration
+	// Overloaded says that there were too many requests: ask for less at a time.
+	Overloaded bool
+	Err        error
+}
+
+func (e *TransientError) Error() string { return e.Err.Error() }
+func (e *TransientError) Unwrap() error { return e.Err }
 
 // RequestError says which request failed.
 type RequestError struct {
