@@ -63,7 +63,7 @@ func (w *Writer) Write(v any) error {
 
 // WriteSample appends a sample after checking it: a reader would refuse what is refused here.
 func (w *Writer) WriteSample(s Sample) error {
-	if err := s.validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return fmt.Errorf("writing %s: %w", w.path, err)
 	}
 	return w.Write(s)

@@ -3,7 +3,6 @@ package runlog
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -34,20 +33,7 @@ func parseSample(data []byte) (Sample, error) {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return Sample{}, fmt.Errorf("not a sample: %w", err)
 	}
-	return s, s.validate()
-}
-
-// validate refuses what no measurement can be computed from.
-func (s Sample) validate() error {
-	switch {
-	case s.ID == "":
-		return errors.New(`a sample without "id"`)
-	case s.Intervention == "":
-		return fmt.Errorf(`sample %s has no "intervention": use "none" where nothing was done`, s.ID)
-	case s.Correct && !s.Parsed:
-		return fmt.Errorf("sample %s is correct, yet its answer could not be parsed", s.ID)
-	}
-	return nil
+	return s, s.Validate()
 }
 
 // Part is one stage's share of a run's samples.
