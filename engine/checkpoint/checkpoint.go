@@ -13,6 +13,9 @@
 // share with GPT-2 and say model_type "candor". Reading also accepts GPT-2 files without the prefix "transformer." and
 // passes over the causal masks that old ones contain.
 //
+// [ExportHF] and [ExportGGUF] write models for other software, rotary ones too; [FamilyOf] says which models it can compute.
+// Only [Save] writes what [Load] reads.
+//
 // [Save] is atomic: whatever happens to the writer, [Load] finds either the checkpoint before or the one after. The same
 // checkpoint always gives the same bytes. [Load] trusts nothing: a truncated file, a header that lies about sizes,
 // overlapping or missing tensors, wrong shapes, NaN or infinity each give an error of one sentence that names the file,

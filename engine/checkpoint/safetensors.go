@@ -244,16 +244,24 @@ func writeTensors(w io.Writer, tensors []tensor) error {
 	if _, err := w.Write(raw); err != nil {
 		return err
 	}
-	buf := make([]byte, 0, chunk)
 	for _, t := range tensors {
-		for part := range slices.Chunk(t.data, chunk/4) {
-			buf = buf[:0]
-			for _, x := range part {
-				buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
-			}
-			if _, err := w.Write(buf); err != nil {
-				return err
-			}
+		if err := writeFloats(w, t.data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFloats writes numbers, little endian.
+func writeFloats(w io.Writer, data []float32) error {
+	buf := make([]byte, 0, min(chunk, 4*len(data)))
+	for part := range slices.Chunk(data, chunk/4) {
+		buf = buf[:0]
+		for _, x := range part {
+			buf = binary.LittleEndian.AppendUint32(buf, math.Float32bits(x))
+		}
+		if _, err := w.Write(buf); err != nil {
+			return err
 		}
 	}
 	return nil
