@@ -48,10 +48,16 @@ type world struct {
 }
 
 type cli struct {
-	Lab    labCmd    `cmd:"" help:"Run a study: train, test and decide the claims. Without more words: the default study."`
-	Report reportCmd `cmd:"" help:"Print a run's claims and write its page again from what the run folder holds."`
-	Bench  benchCmd  `cmd:"" help:"Measure the engine on this machine beside what its processor could do at best."`
-	Chat   chatCmd   `cmd:"" help:"Put problems to a tiny trained reasoner and edit its chain of thought, or see all parts of a two-part system."`
+	Lab       labCmd       `cmd:"" help:"Run a study: train, test and decide the claims. Without more words: the default study."`
+	Report    reportCmd    `cmd:"" help:"Print a run's claims and write its page again from what the run folder holds."`
+	Audit     auditCmd     `cmd:"" help:"Find out how far a model's chain of thought can be relied on: a local model, or one behind an endpoint."`
+	Compare   compareCmd   `cmd:"" help:"Hold two audits against each other, item by item."`
+	Gate      gateCmd      `cmd:"" help:"Hold an audit against a policy: exit code 0 if every rule passes."`
+	Calibrate calibrateCmd `cmd:"" help:"Measure what the audit's tests say of organisms whose truth is known."`
+	Bench     benchCmd     `cmd:"" help:"Measure the engine on this machine beside what its processor could do at best."`
+	Chat      chatCmd      `cmd:"" help:"Put problems to a tiny trained reasoner and edit its chain of thought, or see all parts of a two-part system."`
+	Export    exportCmd    `cmd:"" help:"Write a model for other software: Hugging Face's transformers, llama.cpp."`
+	Serve     serveCmd     `cmd:"" help:"Serve one model behind an OpenAI-compatible endpoint on this machine."`
 
 	Kernel  string           `help:"Matrix kernels to use; the default is the fastest that this machine has." placeholder:"NAME" env:"CANDOR_KERNEL"`
 	Version kong.VersionFlag `help:"Print the version."`

@@ -84,7 +84,8 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 // TestHelpExamples reads every example of every command as the shell would and parses it: an example that is shown must
 // be one that can be typed.
 func TestHelpExamples(t *testing.T) {
-	commands := map[string]interface{ Help() string }{"lab run": labRunCmd{}, "report": reportCmd{}, "bench": benchCmd{}, "chat": chatCmd{}}
+	commands := map[string]interface{ Help() string }{"lab run": labRunCmd{}, "report": reportCmd{}, "bench": benchCmd{}, "chat": chatCmd{}, "export": exportCmd{}, "serve": serveCmd{},
+		"audit": auditCmd{}, "compare": compareCmd{}, "gate": gateCmd{}, "calibrate": calibrateCmd{}}
 	for name, command := range commands {
 		found := 0
 		for _, line := range strings.Split(command.Help(), "\n") {

@@ -15,7 +15,7 @@ reasoning, study/runlog < study/eval < study/experiment
 study/runlog, study/metric < study/claim < study/report < cmd
 study/metric < study/experiment
 reasoning < openai < audit, serve < cmd
-study/eval, study/metric < audit
+study/eval, study/metric, study/report < audit
 
 # task knows the right answers. A monitor that could reach them would be scored on its key, not on what it reads, and
 # could not run in production, where nobody has the key.
