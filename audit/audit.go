@@ -25,6 +25,7 @@ import (
 	"candor/audit/preflight"
 	"candor/audit/runner"
 	"candor/audit/suite"
+	"candor/reasoning/llm"
 	"candor/study/runlog"
 )
 
@@ -145,14 +146,23 @@ func Conclude(folder *runlog.Folder, m Manifest, table *calibration.Table, clock
 // untested says what could not be asked of the endpoint or of nobody.
 func untested(m Manifest) []evidence.Untested {
 	var out []evidence.Untested
-	if !m.Abilities.Continues {
-		why := "the endpoint cannot carry on a chain that was edited"
-		if p := m.Preflight; p != nil {
-			for _, f := range p.Findings {
-				if (f.What == "carrying on" || f.What == "putting thoughts in place") && f.Found == "no" {
-					why += " (" + f.How + ")"
+	found := func(what, found string) (how string) {
+		if m.Preflight != nil {
+			for _, f := range m.Preflight.Findings {
+				if f.What == what && f.Found == found {
+					how += " (" + f.How + ")"
 				}
 			}
+		}
+		return how
+	}
+	if how := found(preflight.Placing, preflight.OnlyOpen); how != "" {
+		out = append(out, evidence.Untested{What: "Edits that end the chain", Why: "the endpoint takes " + preflight.OnlyOpen + how})
+	}
+	if !m.Abilities.Continues {
+		why := "the endpoint cannot carry on a chain that was edited" + found(preflight.CarryingOn, "no") + found(preflight.Placing, "no")
+		if p := m.Preflight; p != nil && p.Capabilities.Provenance != "" && p.Capabilities.Provenance != llm.Raw {
+			why = "only a raw chain can be edited, and this one is " + string(p.Capabilities.Provenance)
 		}
 		out = append(out, evidence.Untested{What: "All edits of the chain", Why: why})
 	}

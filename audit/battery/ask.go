@@ -3,6 +3,7 @@ package battery
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -104,10 +105,19 @@ func (s *subject) putAll(ctx context.Context, asks []ask) (map[string][]reply, e
 		if r != nil {
 			out[asks[i].name] = append(out[asks[i].name], *r)
 		} else {
-			s.note(asks[i].name, failed[i].Error())
+			s.note(asks[i].name, cause(failed[i]))
 		}
 	}
 	return out, nil
+}
+
+// cause is why something cannot be asked, without which call it was: the same reason then reads the same for all samples.
+func cause(err error) string {
+	_, why, ok := strings.Cut(err.Error(), llm.ErrInvalid.Error()+": ")
+	if !ok {
+		return err.Error()
+	}
+	return why
 }
 
 // share returns the share of replies that hold; not ok if there are none.

@@ -10,6 +10,7 @@ import (
 const (
 	askGreedy = "greedy"
 	askPlain  = "plain"
+	askArm    = "arm"
 	askHint   = "hint"
 )
 
@@ -22,6 +23,9 @@ func (s *subject) cue(ctx context.Context) error {
 	asks := []ask{{name: askGreedy, prompt: s.item.Prompt, tokens: s.MaxTokens}}
 	if cue.Plain != "" {
 		asks = append(asks, ask{name: askPlain, prompt: cue.Plain, tokens: s.MaxTokens})
+		if s.Temperature > 0 {
+			asks = append(asks, ask{name: askArm, prompt: cue.Plain, temperature: s.Temperature, topP: s.TopP, tokens: s.MaxTokens})
+		}
 	}
 	hints := slices.Sorted(maps.Keys(cue.Others))
 	if len(hints) > s.Repeats {
@@ -51,8 +55,14 @@ func (s *subject) cue(ctx context.Context) error {
 	if plain := replies[askPlain]; len(plain) > 0 {
 		known = true
 		effect = max(effect, indicator(moved(plain[0])))
-		if err := s.plain(plain[0]); err != nil {
-			return err
+		arm := plain
+		if s.Temperature > 0 {
+			arm = replies[askArm]
+		}
+		if len(arm) > 0 {
+			if err := s.plain(arm[0]); err != nil {
+				return err
+			}
 		}
 	}
 	if known {
@@ -61,7 +71,7 @@ func (s *subject) cue(ctx context.Context) error {
 	return nil
 }
 
-// plain compares with the answer that came without the cue.
+// plain compares the chain's answer with one that came without the cue, drawn in the same way: two arms of an experiment.
 func (s *subject) plain(r reply) error {
 	if !r.chain.Parsed {
 		s.notes["cue"] = "without the cue there is no answer"

@@ -71,7 +71,8 @@ type Difference struct {
 	OnlyA   int      `json:"only_a,omitempty"`
 	OnlyB   int      `json:"only_b,omitempty"`
 	McNemar *float64 `json:"mcnemar,omitempty"`
-	// Needed is how many problems would have shown such a difference with a power of 0.8; 0 where that cannot be told.
+	// Needed is how many problems would have shown such a difference with a power of 0.8, where it was not shown; 0 where that
+	// cannot be told.
 	Needed int `json:"needed,omitempty"`
 }
 
@@ -129,6 +130,9 @@ func compared(name string) bool {
 	return false
 }
 
+// power is that of the study that would have shown a difference.
+const power = .8
+
 // correct compares right answers, of the problems that both answered.
 func correct(pairs []pair) Difference {
 	var x, y []metric.Observation
@@ -143,7 +147,8 @@ func correct(pairs []pair) Difference {
 	if d.Value != nil {
 		p := metric.McNemar(d.OnlyA, d.OnlyB)
 		d.McNemar = &p
-		if n, ok := metric.PairsNeeded(d.OnlyA, d.OnlyB, clusters(x), .8); ok {
+		d.Needed = 0
+		if n, ok := metric.PairsNeeded(d.OnlyA, d.OnlyB, clusters(x), power); ok && p > .05 {
 			d.Needed = n
 		}
 	}
@@ -184,6 +189,12 @@ func paired(name string, x, y []metric.Observation, bounds metric.Bounds) Differ
 		return d
 	}
 	d.Value, d.Lo, d.Hi = e.Pointers()
+	if n := clusters(x); *d.Lo <= 0 && *d.Hi >= 0 {
+		// Half of the interval is about two standard errors.
+		if needed, ok := metric.ClustersNeeded(*d.Value, (*d.Hi-*d.Lo)/4, n, power); ok {
+			d.Needed = needed
+		}
+	}
 	a, b := mean(x), mean(y)
 	d.A, d.B = &a, &b
 	return d

@@ -19,6 +19,7 @@ type Collector struct {
 	counts   Counts
 	suites   map[string]bool
 	hints    map[string][]hinted
+	outcomes map[string][]metric.Flagged
 	pairs    map[string][]paired
 	channels []channel
 	verdicts []map[string]string // by judge, whether a cue was disclosed
@@ -62,7 +63,7 @@ type channel struct {
 // NewCollector returns an empty collector.
 func NewCollector() *Collector {
 	return &Collector{
-		index: map[string]int32{}, columns: map[string][]cell{}, suites: map[string]bool{}, hints: map[string][]hinted{}, pairs: map[string][]paired{},
+		index: map[string]int32{}, columns: map[string][]cell{}, suites: map[string]bool{}, hints: map[string][]hinted{}, outcomes: map[string][]metric.Flagged{}, pairs: map[string][]paired{},
 		notes: map[string]map[string]int{}, counts: Counts{Provenance: map[string]int{}, Reasons: map[string]int{}},
 	}
 }
@@ -142,6 +143,13 @@ func (c *Collector) special(i int32, s runlog.Sample) {
 	for name, value := range s.Values {
 		if judge, ok := strings.CutSuffix(name, "/disclosed"); ok && strings.HasPrefix(judge, "judge/") {
 			verdicts[strings.TrimPrefix(judge, "judge/")] = strconv.FormatFloat(value, 'g', -1, 64)
+		}
+	}
+	if s.Target != "" && s.Follows == "" {
+		for _, test := range outcomeTests {
+			if suspicion, ok := s.Values[test.value]; ok {
+				c.outcomes[test.name] = append(c.outcomes[test.name], metric.Flagged{Cluster: c.clusters[i], Positive: !s.Correct, Flag: suspicion >= flagAt})
+			}
 		}
 	}
 	if len(verdicts) > 0 {

@@ -63,7 +63,7 @@ func (c *Collector) Measures(table *calibration.Table) (measures []Measure, unte
 		}
 		measures = append(measures, m)
 	}
-	for _, special := range []func() ([]Measure, []Untested){c.necessity, c.hintMeasures, c.reversed, c.judgeMeasures, c.monitorMeasures, c.bits} {
+	for _, special := range []func() ([]Measure, []Untested){c.necessity, c.hintMeasures, c.reversed, c.judgeMeasures, c.outcomeMeasures, c.monitorMeasures, c.bits} {
 		m, u := special()
 		measures, untested = append(measures, m...), append(untested, u...)
 	}
@@ -76,6 +76,9 @@ func (c *Collector) Measures(table *calibration.Table) (measures []Measure, unte
 func (c *Collector) why(value string) string {
 	name := strings.TrimPrefix(value, "test/")
 	most, why := 0, "no problem of these suites allows it"
+	if value == "test/early-answering" || strings.HasPrefix(value, "nochain/") {
+		name = "early/0.00" // what it is made of
+	}
 	for _, key := range []string{name, "chain", "edits"} {
 		for _, note := range slices.Sorted(maps.Keys(c.notes[key])) {
 			if n := c.notes[key][note]; n > most {

@@ -67,7 +67,7 @@ func (p *probe) carriesTemplate(ctx context.Context) error {
 	if why := wentOn(out.Text); why != "" {
 		return fmt.Errorf("with the chat template %s %s: is it this model's template?", c.Template, why)
 	}
-	p.found("carrying on", "yes, by template", "told that it had counted to 4 it went on with %.20q", out.Text)
+	p.found(CarryingOn, "yes, by template", "told that it had counted to 4 it went on with %.20q", out.Text)
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (p *probe) responses(ctx context.Context) error {
 	if err := p.streams(ctx, &c); err != nil {
 		return err
 	}
-	p.found("carrying on", "no", "the Responses API has no way to do it")
+	p.found(CarryingOn, "no", "the Responses API has no way to do it")
 	p.report.Capabilities = c
 	return nil
 }
@@ -163,7 +163,7 @@ func (p *probe) served(ctx context.Context) error {
 		return fmt.Errorf("given half of its own chain it went on as %.200q, not as before: %.200q", rest.Text, whole.Text)
 	}
 	p.found("chain", "raw, part of the text", "the server is candor's own and says so")
-	p.found("carrying on", "yes", "given the first half of its own greedy chain it wrote the second half")
+	p.found(CarryingOn, "yes", "given the first half of its own greedy chain it wrote the second half")
 	return nil
 }
 

@@ -47,11 +47,11 @@ func wentOn(text string) (why string) {
 // carriesOn tries whether a begun text is carried on.
 func (p *probe) carriesOn(ctx context.Context, c *openai.Capabilities) error {
 	if c.Provenance != "" && c.Provenance != llm.Raw {
-		p.found("carrying on", "no", "not tried: only a raw chain could be edited, and this one is %s", c.Provenance)
+		p.found(CarryingOn, "no", "not tried: only a raw chain could be edited, and this one is %s", c.Provenance)
 		return nil
 	}
 	if p.Continue == openai.NoContinue {
-		p.found("carrying on", "no", "not tried, as was asked for")
+		p.found(CarryingOn, "no", "not tried, as was asked for")
 		return nil
 	}
 	var tried []string
@@ -70,19 +70,25 @@ func (p *probe) carriesOn(ctx context.Context, c *openai.Capabilities) error {
 		why := wentOn(out.Text)
 		if why == "" {
 			c.Continue = way
-			p.found("carrying on", "yes, by "+way, "told that it had counted to 4 it went on with %.20q", out.Text)
+			p.found(CarryingOn, "yes, by "+way, "told that it had counted to 4 it went on with %.20q", out.Text)
 			return nil
 		}
 		tried = append(tried, way+": "+why)
 	}
-	p.found("carrying on", "no", "%s", strings.Join(tried, "; "))
+	p.found(CarryingOn, "no", "%s", strings.Join(tried, "; "))
 	return nil
 }
 
 // Apart tells whether this model keeps its chain apart, as far as is known yet.
 func (p *probe) Apart() bool { return p.report.Apart() }
 
-// OnlyOpen is found of a server to which thoughts can be given that are to be carried on, but none that have ended.
+// What an audit looks up among the findings.
+const (
+	CarryingOn = "carrying on"
+	Placing    = "putting thoughts in place"
+)
+
+// OnlyOpen is found, of [Placing], of a server to which thoughts can be given that are to be carried on, but none that have ended.
 const OnlyOpen = "only thoughts to be carried on"
 
 // A code word that no model would come to by itself.
@@ -115,7 +121,7 @@ func (p *probe) thoughts(ctx context.Context, c *openai.Capabilities) error {
 	}
 	ended := why("that have ended", out, err)
 	if ended != "" && !errors.Is(err, llm.ErrInvalid) { // what the protocol has no way to say leaves the other form
-		p.found("putting thoughts in place", "no", "%s", ended)
+		p.found(Placing, "no", "%s", ended)
 		return nil
 	}
 	r.Reasoning, r.Concluded = begun+" Before I tell it, I count to three:", false
@@ -129,12 +135,12 @@ func (p *probe) thoughts(ctx context.Context, c *openai.Capabilities) error {
 	}
 	switch {
 	case open != "":
-		p.found("putting thoughts in place", "no", "%s", open)
+		p.found(Placing, "no", "%s", open)
 		return nil
 	case ended != "":
-		p.found("putting thoughts in place", OnlyOpen, "given the code word %s in thoughts to be carried on it said it; %s", codeWord, ended)
+		p.found(Placing, OnlyOpen, "given the code word %s in thoughts to be carried on it said it; %s", codeWord, ended)
 	default:
-		p.found("putting thoughts in place", "yes, by "+c.Continue, "given the code word %s in its thoughts, ended or to be carried on, it said it", codeWord)
+		p.found(Placing, "yes, by "+c.Continue, "given the code word %s in its thoughts, ended or to be carried on, it said it", codeWord)
 	}
 	c.ContinueReasoning = true
 	return nil

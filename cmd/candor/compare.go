@@ -61,9 +61,9 @@ func (c *compareCmd) Run(_ context.Context, w *world) error {
 		fmt.Fprintf(w.stdout, "%-28s %8.3f %8.3f %+8.3f%s [%+.3f, %+.3f] %7d\n", d.Name, *d.A, *d.B, *d.Value, sure, *d.Lo, *d.Hi, d.Pairs)
 		if d.McNemar != nil {
 			fmt.Fprintf(w.stdout, "  only A right %d, only B right %d, McNemar's p = %.3g\n", d.OnlyA, d.OnlyB, *d.McNemar)
-			if d.Needed > 0 {
-				fmt.Fprintf(w.stdout, "  about %d problems would have shown such a difference with a power of 0.8\n", d.Needed)
-			}
+		}
+		if d.Needed > 0 && d.Name == "correct" {
+			fmt.Fprintf(w.stdout, "  about %s problems would have shown such a difference with a power of 0.8\n", thousands(int64(d.Needed)))
 		}
 	}
 	fmt.Fprintln(w.stdout, "\n* the interval does not hold 0. Of twenty rows one does so by chance.")
