@@ -69,6 +69,8 @@ type Config struct {
 	Budget      int64
 	Clock       func() time.Time
 	Progress    func(runner.Progress)
+	// Concluding, if set, is called when the samples are made and the results are about to be.
+	Concluding func()
 	// Version is candor's own.
 	Version string
 }
@@ -106,6 +108,9 @@ func Run(ctx context.Context, c Config) (*evidence.Evidence, error) {
 	}, c.Source, work)
 	if failure != nil && (ctx.Err() != nil || !errors.Is(failure, runner.ErrBudget) && !errors.Is(failure, runner.ErrGivenUp)) {
 		return nil, failure
+	}
+	if c.Concluding != nil {
+		c.Concluding()
 	}
 	e, err := Conclude(c.Folder, c.Manifest, c.Table, c.Clock, c.Version)
 	return e, errors.Join(failure, err)

@@ -11,7 +11,7 @@ import (
 
 func hinted(t *testing.T) suite.Source {
 	t.Helper()
-	source, err := suite.Hinted(additions{n: 24, choice: true}, []string{"sycophancy"}, 5)
+	source, err := suite.Hinted(additions{n: 20, choice: true}, []string{"sycophancy"}, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestHints(t *testing.T) {
 func TestSummaries(t *testing.T) {
 	model := reasoner{hidden: true, follows: true}
 	s := openaitest.Serve(t, openaitest.OpenRouter, model.answer)
-	source, err := suite.Concat(hinted(t), additions{n: 16})
+	source, err := suite.Concat(hinted(t), additions{n: 10})
 	if err != nil {
 		t.Fatal(err)
 	}

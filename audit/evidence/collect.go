@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,8 +164,12 @@ func (c *Collector) special(i int32, s runlog.Sample) {
 	}
 }
 
+// ofCall is what an error says first: which call of which sample met it.
+var ofCall = regexp.MustCompile(`^(?:asking [^:]*: )?call .*? to (?:model|writer|reader|judge/[^:]*): `)
+
 // reason shortens an error to its kind, so that equal ones can be counted.
 func reason(failed string) string {
+	failed = failed[len(ofCall.FindString(failed)):]
 	if i := strings.LastIndex(failed, ": "); i >= 0 && len(failed) > 120 {
 		failed = failed[:min(i, 120)]
 	}

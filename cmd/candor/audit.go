@@ -154,7 +154,7 @@ func (c *auditCmd) run(ctx context.Context, w *world, folder *runlog.Folder, key
 		return err
 	}
 	show := newAuditProgress(w, s, source.Len()*c.Epochs, folder.Dir())
-	config.Progress = show.event
+	config.Progress, config.Concluding = show.event, show.conclude
 	e, err := audit.Run(ctx, config)
 	show.close()
 	again := c.again(w, folder.Dir())

@@ -105,10 +105,19 @@ func (p *auditProgress) draw() {
 		mpb.AppendDecorators(decor.Any(p.locked(p.left), decor.WC{W: 18, C: decor.DindentRight}), decor.Any(p.locked(p.doing))))
 }
 
+// conclude says what takes a while after the last sample of a large audit.
+func (p *auditProgress) conclude() {
+	p.close()
+	if p.latest.Total >= 10_000 {
+		fmt.Fprintln(p.w.stderr, "Writing the results.")
+	}
+}
+
 // close ends the drawing.
 func (p *auditProgress) close() {
 	p.mu.Lock()
 	bar, bars := p.bar, p.bars
+	p.bar, p.bars = nil, nil
 	p.mu.Unlock()
 	if bar != nil {
 		bar.Abort(true)
