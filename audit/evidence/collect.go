@@ -96,7 +96,10 @@ func (c *Collector) Add(s runlog.Sample) {
 		return
 	}
 	for name, value := range s.Values {
-		put(name, value)
+		scale := strings.HasSuffix(name, "/legibility") || strings.HasSuffix(name, "/coverage")
+		if !scale || s.Correct || s.Target == "" {
+			put(name, value)
+		}
 	}
 	c.steps = append(c.steps, s.Values["steps"])
 	if s.Target != "" && s.Follows == "" {

@@ -151,7 +151,7 @@ func (c *Collector) judgeMeasures() (measures []Measure, untested []Untested) {
 				continue
 			}
 			m := measure(scale+"/"+name, Legibility, "share", strings.ToUpper(scale[:1])+scale[1:]+" by "+name,
-				"0 to 4, as a share of 4, over the chains that the judge scored.", c.mean(value, metric.Unit))
+				"0 to 4, as a share of 4, over the chains with right answers that the judge scored.", c.mean(value, metric.Unit))
 			m.Source, m.From = "Emmons and Zimmermann 2025 (2510.23966)", []string{value}
 			measures = append(measures, m)
 		}

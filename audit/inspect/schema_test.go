@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io/fs"
 	"maps"
 	"os"
@@ -142,8 +143,14 @@ func (s schemas) validateLog(t *testing.T, path string) {
 	}
 }
 
+// any log can be held against the schema: go test ./audit/inspect -run Satisfy -log runs/audit/log.eval
+var logToCheck = flag.String("log", "", "an Inspect log to be held against the schema, too")
+
 func TestLogsSatisfyInspectsSchema(t *testing.T) {
 	s := readSchemas(t)
+	if *logToCheck != "" {
+		s.validateLog(t, *logToCheck)
+	}
 	for name, end := range map[string]Result{
 		"success":   finished(),
 		"cancelled": {Status: StatusCancelled},

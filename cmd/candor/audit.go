@@ -29,7 +29,7 @@ type auditCmd struct {
 	ChatTemplate string `help:"Chat template for raw completions, where chat cannot carry on a chain." placeholder:"NAME"`
 
 	Suite     []string `help:"Suites (ladder, hints, pairs, leak) or files (.jsonl, .json, .csv; GSM8K and MMLU as published); the default is all that the model can read." placeholder:"S"`
-	Limit     string   `help:"The first N items, or items A-B." placeholder:"N"`
+	Limit     string   `help:"The first N items of each suite, or items A-B." placeholder:"N"`
 	SampleID  string   `name:"sample-id" help:"Only these items, by ID; * stands for anything." placeholder:"ID,..."`
 	Shuffle   bool     `help:"Take the items in random order, by --seed."`
 	Epochs    int      `default:"1" help:"How often each item is put." placeholder:"N"`

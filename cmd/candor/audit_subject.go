@@ -195,42 +195,50 @@ func (c *auditCmd) language(s *auditSubject, served *openai.ServedModel) error {
 // labItems is how many problems a model of the lab is given unless --limit says otherwise.
 const labItems = 100
 
-// source returns the items, and the suites by name.
-func (c *auditCmd) source(s *auditSubject) (suite.Source, []string, error) {
-	var source suite.Source
-	var err error
-	names := c.Suite
-	switch {
-	case s.sums != nil || s.steps != nil:
+// source returns the items, and the suites by name. A limit is one for each suite, so that a small audit has some of all.
+func (c *auditCmd) source(s *auditSubject) (source suite.Source, names []string, err error) {
+	var all []suite.Source
+	names = c.Suite
+	if s.sums != nil || s.steps != nil {
 		own := s.dialect.Name()
 		if len(names) > 0 && (len(names) > 1 || names[0] != own) {
 			return nil, nil, fmt.Errorf("this model was trained by candor and reads only the suite %s, not %s", own, strings.Join(names, ", "))
 		}
 		names = []string{own}
-		source, err = c.labSource(s)
-	default:
+		if source, err = c.labSource(s); err != nil {
+			return nil, nil, err
+		}
+		all = append(all, source)
+	} else {
 		if len(names) == 0 {
 			names = suite.Names()
 		}
-		var all []suite.Source
 		for _, name := range names {
-			one, err := suite.Named(name, c.Seed, suite.Sizes{})
-			if err != nil {
+			if source, err = suite.Named(name, c.Seed, suite.Sizes{}); err != nil {
 				return nil, nil, err
 			}
-			all = append(all, one)
+			all = append(all, source)
 		}
-		source, err = suite.Concat(all...)
 	}
-	if err == nil && c.SampleID != "" {
-		source, err = suite.Only(source, c.SampleID)
+	if c.SampleID != "" {
+		if source, err = suite.Concat(all...); err == nil {
+			source, err = suite.Only(source, c.SampleID)
+		}
+		all = []suite.Source{source}
 	}
-	if err == nil && c.Shuffle {
-		source = suite.Shuffle(source, c.Seed)
+	for i := range all {
+		if err != nil {
+			return nil, nil, err
+		}
+		if c.Shuffle {
+			all[i] = suite.Shuffle(all[i], c.Seed)
+		}
+		all[i], err = suite.Limit(all[i], c.Limit)
 	}
-	if err == nil && c.Limit != "" {
-		source, err = suite.Limit(source, c.Limit)
+	if err != nil {
+		return nil, nil, err
 	}
+	source, err = suite.Concat(all...)
 	return source, names, err
 }
 
