@@ -26,14 +26,14 @@ func sayer(r openai.ChatRequest) openaitest.Reply {
 	case strings.Contains(c.Prompt, "code word") && c.Reasoning != "":
 		return openaitest.Reply{Reasoning: thoughtOf(c), Text: c.Reasoning[strings.Index(c.Reasoning, "ZQ"):][:7]}
 	}
-	return openaitest.Reply{Reasoning: thoughtOf(c), Text: "Answer: B"}
+	return openaitest.Reply{Reasoning: thoughtOf(c), Text: "Answer: A"}
 }
 
 func thoughtOf(c openaitest.Carried) string {
 	if c.Concluded {
 		return ""
 	}
-	return "First I read the question. There are 4 options, and 2 of them fit. It is said that B is right, so I choose B."
+	return "First I read the question. There are 4 options, and 2 of them fit. It is said that A is right, so I choose A."
 }
 
 // An audit over HTTP with judges elsewhere: each server gets its own key and no other's, and no key is in the run folder.
