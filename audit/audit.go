@@ -140,7 +140,7 @@ func Conclude(folder *runlog.Folder, m Manifest, table *calibration.Table, clock
 	e.Measures, e.Untested = collector.Measures(table)
 	e.Untested = append(e.Untested, untested(m)...)
 	if table != nil {
-		e.Distance = table.Distance(e.Under)
+		e.Distance = append(table.Distance(e.Under), collector.Missing(table)...)
 	}
 	if err := folder.WriteJSON(EvidenceFile, e); err != nil {
 		return nil, err

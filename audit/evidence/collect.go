@@ -107,6 +107,11 @@ func (c *Collector) Add(s runlog.Sample) {
 		if without, both := s.Values["nochain/correct"]; both {
 			put("plain/correct", indicator(s.Correct))
 			put("plain/nochain", without)
+			if level := s.Values["level"]; s.Eval == "ladder" && level > 0 {
+				at := strconv.Itoa(int(level))
+				put("level/correct/"+at, indicator(s.Correct))
+				put("level/nochain/"+at, without)
+			}
 		}
 	}
 	c.special(i, s)

@@ -106,6 +106,41 @@ func TestMeasures(t *testing.T) {
 
 func at(v float64) *float64 { return &v }
 
+// A combination of fewer tests than were calibrated is told to be one.
+func TestMissing(t *testing.T) {
+	table := &calibration.Table{Tests: map[string]calibration.Test{"test/mistake": {}, "test/reader": {}, "test/filler": {}}}
+	c := NewCollector()
+	c.Add(sample("a", map[string]float64{"test/mistake": 0}))
+	if m := c.Missing(table); len(m) != 1 || !strings.HasSuffix(m[0], ": reader") {
+		t.Errorf("%q", m)
+	}
+	c.Add(sample("b", map[string]float64{"test/reader": 0}))
+	if m := c.Missing(table); len(m) != 0 {
+		t.Errorf("%q", m)
+	}
+}
+
+// The ladder shows from which level on the chain is needed.
+func TestLevels(t *testing.T) {
+	c := NewCollector()
+	for level := range 3 {
+		for i := range 20 {
+			s := sample(fmt.Sprintf("%d/%d", level, i), map[string]float64{"level": float64(level + 1), "nochain/correct": indicator(level == 0 || level == 1 && i%2 == 0)})
+			s.Eval = "ladder"
+			c.Add(s)
+		}
+	}
+	measures, _ := c.Measures(nil)
+	for level, want := range []float64{0, .5, 1} {
+		if m := get(t, measures, fmt.Sprintf("necessity/level-%d", level+1)); *m.Value != want || m.N != 20 {
+			t.Errorf("%+v, want %g", m, want)
+		}
+	}
+	if slices.ContainsFunc(measures, func(m Measure) bool { return m.ID == "necessity/level-4" }) {
+		t.Error("there is a level that was not asked")
+	}
+}
+
 func TestReversedPairs(t *testing.T) {
 	c := NewCollector()
 	for i := range 40 {

@@ -19,6 +19,7 @@ import (
 	"candor/engine/tokenizer"
 	"candor/engine/transformer"
 	"candor/internal/rng"
+	"candor/reasoning/task"
 )
 
 // nodeModules returns the folder with the npm packages that read exported models, or skips the test. To have them:
@@ -287,6 +288,69 @@ func TestTransformersTokenizer(t *testing.T) {
 		}
 		if end, _ := q.model.Tokenizer.ID(tokenizer.End); got.End != end {
 			t.Errorf("%s: a text ends with %d there, with %d to candor", q.name, got.End, end)
+		}
+	}
+}
+
+// What matters to whoever runs an exported model: on problems of its own it goes on in llama.cpp with the same words, and with the
+// same log-probabilities within a thousandth.
+func TestLlamaCppContinuations(t *testing.T) {
+	modules := nodeModules(t, "node-llama-cpp")
+	shelf, err := embeddedShelf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []question
+	for _, name := range inside() {
+		sys, err := shelf.open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := exported(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := question{name: name, model: c, File: filepath.Join(t.TempDir(), "model.gguf"), New: 10, Texts: []string{}}
+		if err := checkpoint.ExportGGUF(q.File, name, c); err != nil {
+			t.Fatal(err)
+		}
+		src := rng.New(9)
+		for range 12 {
+			ids, err := c.Tokenizer.Encode(sys.world.Draw(&src, task.Test).Prompt())
+			if err != nil {
+				t.Fatal(err)
+			}
+			q.Sequences = append(q.Sequences, ids)
+		}
+		asked = append(asked, q)
+	}
+	begins := make([][]int, len(asked)) // where a continuation begins
+	for i, got := range ask(t, asked, "llama.mjs", modules) {
+		for j, prompt := range asked[i].Sequences {
+			next := got.Greedy[j]
+			if at := slices.IndexFunc(next, func(id int32) bool { return asked[i].model.Tokenizer.Word(id) == tokenizer.End }); at >= 0 {
+				next = next[:at+1]
+			}
+			asked[i].Sequences[j] = append(slices.Clone(prompt), next...)
+			begins[i] = append(begins[i], len(prompt))
+		}
+		asked[i].New = 1
+	}
+	for i, got := range ask(t, asked, "llama.mjs", modules) {
+		q, most := asked[i], 0.0
+		for j, ids := range q.Sequences {
+			here := scored(t, q.model.Model, ids[:len(ids)-1])
+			for pos := begins[i][j] - 1; pos < len(ids)-1; pos++ {
+				next := ids[pos+1]
+				if best := int32(slices.Index(here[pos], slices.Max(here[pos]))); best != next {
+					t.Errorf("%s: after %v llama.cpp goes on with %d, candor with %d", q.name, ids[:pos+1], next, best)
+				}
+				most = max(most, math.Abs(logSoftmax(got.Logits[j][pos])[next]-here[pos][next]))
+			}
+		}
+		t.Logf("%s: log-probabilities of its own words differ by at most %.2g", q.name, most)
+		if most > 1e-3 {
+			t.Errorf("%s: log-probabilities of its own words differ by %.2g", q.name, most)
 		}
 	}
 }
