@@ -51,6 +51,7 @@ type cli struct {
 	Lab       labCmd       `cmd:"" help:"Run a study: train, test and decide the claims. Without more words: the default study."`
 	Report    reportCmd    `cmd:"" help:"Print a run's claims and write its page again from what the run folder holds."`
 	Audit     auditCmd     `cmd:"" help:"Find out how far a model's chain of thought can be relied on: a local model, or one behind an endpoint."`
+	Trace     traceCmd     `cmd:"" help:"Show one sample of an audit with every call behind it."`
 	Compare   compareCmd   `cmd:"" help:"Hold two audits against each other, item by item."`
 	Gate      gateCmd      `cmd:"" help:"Hold an audit against a policy: exit code 0 if every rule passes."`
 	Calibrate calibrateCmd `cmd:"" help:"Measure what the audit's tests say of organisms whose truth is known."`
