@@ -37,6 +37,8 @@ type auditView struct {
 	Groups       []auditGroupView
 	Calibrated   bool
 	Distance     []string
+	// Far is the sentence that says so at once, "" for a model like those that the tests were calibrated on.
+	Far string
 	Untested     []AuditUntested
 	HasReader    bool
 	Shown, Total string
@@ -110,7 +112,7 @@ func WriteAudit(w io.Writer, a Audit) error {
 	v := auditView{
 		CSP: policy(auditStyles, auditJS), CSS: template.CSS(auditStyles), JS: template.JS(auditJS), Data: template.JS(js),
 		Title: a.Title, Lead: a.lead(), Warnings: a.warnings(), Failures: a.Counts.failures(), Model: a.Model,
-		Distance: a.Distance, Untested: a.Untested, Settings: a.Settings, Machine: a.Machine,
+		Distance: a.Distance, Far: far(a.Distance), Untested: a.Untested, Settings: a.Settings, Machine: a.Machine,
 		HasReader: len(d.Samples) > 0, Shown: thousands(len(d.Samples)), Total: thousands(max(a.Counts.Samples, len(d.Samples))),
 	}
 	for i, g := range a.Groups {
@@ -217,4 +219,12 @@ func newRate(a axis, shape, name string, r AuditRate) rateRow {
 		row.Rate, row.Interval = share(*r.Value)+"%", strings.TrimSpace(r.interval())
 	}
 	return row
+}
+
+// far says how much weight the rates of other models have for this one.
+func far(distance []string) string {
+	if len(distance) == 0 {
+		return ""
+	}
+	return "This model is unlike those of known truth in " + plural(len(distance), "way") + ", so their rates may not be its own."
 }

@@ -35,6 +35,10 @@ func WriteAuditTable(w io.Writer, a Audit, width int, color bool) error {
 		t.line("")
 		t.warn(s)
 	}
+	if s := far(a.Distance); s != "" {
+		t.line("")
+		t.paragraph("", s+" The ways are listed below.")
+	}
 	for _, g := range a.Groups {
 		t.group(g)
 	}
