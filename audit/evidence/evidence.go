@@ -193,6 +193,11 @@ func measure(id string, g Group, unit, title, about string, e metric.Estimate) M
 
 // plainNote leaves out of a note what is plain in an audit: that there is one model, and so one seed.
 func plainNote(note string) string {
-	note = strings.ReplaceAll(note, " in seed 1 of 1", "")
-	return strings.TrimPrefix(strings.TrimPrefix(note, "one seed: the interval is over problems only"), "; ")
+	var parts []string
+	for _, part := range strings.Split(strings.ReplaceAll(note, " in seed 1 of 1", ""), "; ") {
+		if part != "one seed: the interval is over problems only" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "; ")
 }

@@ -120,6 +120,17 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+func TestPlainNote(t *testing.T) {
+	const plain = "one seed: the interval is over problems only"
+	for note, want := range map[string]string{
+		"": "", plain: "", plain + "; all agree": "all agree", "all agree; " + plain: "all agree", "only 2 problems in seed 1 of 1, at least 10 are needed": "only 2 problems, at least 10 are needed",
+	} {
+		if got := plainNote(note); got != want {
+			t.Errorf("%q becomes %q, want %q", note, got, want)
+		}
+	}
+}
+
 // The ladder shows from which level on the chain is needed.
 func TestLevels(t *testing.T) {
 	c := NewCollector()
