@@ -59,6 +59,7 @@ type cli struct {
 	Chat      chatCmd      `cmd:"" help:"Put problems to a tiny trained reasoner and edit its chain of thought, or see all parts of a two-part system."`
 	Export    exportCmd    `cmd:"" help:"Write a model for other software: Hugging Face's transformers, llama.cpp."`
 	Serve     serveCmd     `cmd:"" help:"Serve one model behind an OpenAI-compatible endpoint on this machine."`
+	Ledger    ledgerCmd    `cmd:"" help:"Verify, export or redact the record that a gateway keeps of its requests."`
 
 	Kernel  string           `help:"Matrix kernels to use; the default is the fastest that this machine has." placeholder:"NAME" env:"CANDOR_KERNEL"`
 	Version kong.VersionFlag `help:"Print the version."`

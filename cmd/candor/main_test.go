@@ -85,7 +85,8 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 // be one that can be typed.
 func TestHelpExamples(t *testing.T) {
 	commands := map[string]interface{ Help() string }{"lab run": labRunCmd{}, "report": reportCmd{}, "bench": benchCmd{}, "chat": chatCmd{}, "export": exportCmd{}, "serve": serveCmd{},
-		"audit": auditCmd{}, "trace": traceCmd{}, "compare": compareCmd{}, "gate": gateCmd{}, "calibrate": calibrateCmd{}}
+		"audit": auditCmd{}, "trace": traceCmd{}, "compare": compareCmd{}, "gate": gateCmd{}, "calibrate": calibrateCmd{},
+		"ledger verify": ledgerVerifyCmd{}, "ledger export": ledgerExportCmd{}, "ledger redact": ledgerRedactCmd{}}
 	for name, command := range commands {
 		found := 0
 		for _, line := range strings.Split(command.Help(), "\n") {
