@@ -26,19 +26,19 @@ var (
 
 // auditView is what the page of an audit is filled from.
 type auditView struct {
-	CSP          string
-	CSS          template.CSS
-	JS           template.JS
-	Title        string
-	Lead         []string
-	Warnings     []string
-	Failures     []string
-	Model        []KV
-	Groups       []auditGroupView
-	Calibrated   bool
-	Distance     []string
+	CSP        string
+	CSS        template.CSS
+	JS         template.JS
+	Title      string
+	Lead       []string
+	Warnings   []string
+	Failures   []string
+	Model      []KV
+	Groups     []auditGroupView
+	Calibrated bool
+	Distance   []string
 	// Far is the sentence that says so at once, "" for a model like those that the tests were calibrated on.
-	Far string
+	Far          string
 	Untested     []AuditUntested
 	HasReader    bool
 	Shown, Total string
