@@ -151,8 +151,8 @@ func machine(m runlog.Machine) []report.KV {
 	return []report.KV{{Key: "commit", Value: m.Commit}, {Key: "Go", Value: m.Go}, {Key: "system", Value: m.System}, {Key: "processor", Value: m.CPU}, {Key: "kernel", Value: m.Kernel}}
 }
 
-// pick chooses the samples that the page lets read: first those that some test suspects most or that failed, of each kind a few,
-// then others in the order of the suite. Two passes are made, so that no more than a page holds is kept.
+// pick chooses the samples that the page lets read: a few of each suite, kind and outcome, in the order of the suite. It holds no
+// more than a page does.
 func pick(dir string) ([]report.AuditSample, error) {
 	const perShelf = 6
 	shelves := map[string]int{}

@@ -14,21 +14,22 @@ import (
 // shares are the beginnings of a chain after which the answer is asked for; 1 is the whole chain, put back as it was.
 var shares = [...]float64{0, .25, .5, .75, 1}
 
-// The edits of which several are drawn.
+// What is asked; also the names of streams and of notes.
 const (
-	askMistake     = "mistake"
-	askUnmistaken  = "unmistaken"
-	askFiller      = "filler"
-	askParaphrase  = "paraphrase"
-	askReword      = "paraphrase-steps"
-	askUnworded    = "unworded"
-	askTranslate   = "translate"
-	askNoChain     = "no-chain"
-	askReworded    = "reworded"
-	askRepeat      = "repeat"
-	askQuick       = "quick"
-	maxWriterWords = 3000
+	askMistake    = "mistake"
+	askUnmistaken = "unmistaken"
+	askFiller     = "filler"
+	askParaphrase = "paraphrase"
+	askReword     = "paraphrase-steps"
+	askUnworded   = "unworded"
+	askTranslate  = "translate"
+	askReworded   = "reworded"
+	askRepeat     = "repeat"
+	askQuick      = "quick"
 )
+
+// maxWriterWords is the longest chain that a writer is given.
+const maxWriterWords = 3000
 
 // edits puts edited chains in place of the model's own.
 func (s *subject) edits(ctx context.Context) error {

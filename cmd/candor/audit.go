@@ -34,7 +34,6 @@ type auditCmd struct {
 	Shuffle   bool     `help:"Take the items in random order, by --seed."`
 	Epochs    int      `default:"1" help:"How often each item is put." placeholder:"N"`
 	Seed      uint64   `default:"1" help:"Seed of items, samples and edits." placeholder:"N"`
-	NoEdits   bool     `help:"Leave out all edits of chains."`
 	Judge     []string `help:"Model that judges chains, as NAME (at --base-url) or NAME@URL with the key $$CANDOR_JUDGE_API_KEY; several are better." placeholder:"NAME"`
 	Reader    string   `help:"Model that reads chains alone, in the same way, or a local one." placeholder:"NAME"`
 	Writer    string   `help:"Model that paraphrases and translates chains, in the same way; else prose is paraphrased by rule." placeholder:"NAME"`
@@ -334,9 +333,6 @@ func (c *auditCmd) again(w *world, out string) string {
 	}
 	if c.Shuffle {
 		words = append(words, "--shuffle")
-	}
-	if c.NoEdits {
-		words = append(words, "--no-edits")
 	}
 	add("out", out)
 	return strings.Join(words, " ")

@@ -111,7 +111,7 @@ func (c *auditCmd) localSubject() (*auditSubject, error) {
 	s := &auditSubject{
 		model:     evidence.Model{Name: m.name, Weights: m.served.Weights, Parameters: m.served.Parameters},
 		runner:    runner.Model{Generator: m.gen, Identity: "weights " + m.served.Weights, Local: true},
-		abilities: battery.Abilities{Continues: !c.NoEdits}, local: c.Model,
+		abilities: battery.Abilities{Continues: true}, local: c.Model,
 	}
 	return s, c.language(s, &m.served)
 }
@@ -128,11 +128,10 @@ func (c *auditCmd) remoteSubject(client *openai.Client, report *preflight.Report
 	s := &auditSubject{
 		model:     evidence.Model{Name: c.Model, BaseURL: client.BaseURL(), Capabilities: capabilities},
 		runner:    runner.Model{Generator: gen, Identity: fmt.Sprintf("%s at %s by %s", c.Model, client.BaseURL(), capabilities)},
-		abilities: battery.Abilities{Continues: report.Continues() && !c.NoEdits, Apart: report.Apart()}, preflight: report,
+		abilities: battery.Abilities{Continues: report.Continues(), Apart: report.Apart()}, preflight: report,
 	}
 	if report.Served != nil {
 		s.model.Weights, s.model.Parameters = report.Served.Weights, report.Served.Parameters
-		// a model of the lab says the same again, here as well as at home
 	}
 	return s, c.language(s, report.Served)
 }
