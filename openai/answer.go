@@ -14,12 +14,15 @@ type shown struct {
 	announced      bool           // tokens were counted as thoughts
 	late           bool           // thoughts came after text
 	refusal        string
-	tool           bool
+	tool           bool // a tool is called
+	calls          []llm.ToolCall
+	odd            error // calls that could not be read
 }
 
 // fields reads what a chat message shows.
 func (m *ChatMessage) fields(late bool) shown {
 	s := shown{text: m.Content.Text, late: late, tool: isSet(m.ToolCalls)}
+	s.calls, s.odd = m.Calls()
 	if m.Refusal != nil {
 		s.refusal = *m.Refusal
 	}
@@ -61,6 +64,13 @@ func (r *Response) items() (s shown, tokens []TokenLogProb) {
 				summary = append(summary, account)
 			}
 			s.encrypted = s.encrypted || item.EncryptedContent != nil && *item.EncryptedContent != ""
+		case "function_call":
+			s.tool = true
+			c := llm.ToolCall{ID: item.CallID, Name: item.Name}
+			if item.Arguments != nil {
+				c.Arguments = *item.Arguments
+			}
+			s.calls = append(s.calls, c)
 		case "message", "":
 			for _, p := range item.Content {
 				text = append(text, p.Text)
@@ -89,7 +99,7 @@ func (c Capabilities) settle(r llm.Request, s shown, finish llm.Finish) (text, t
 	open, end := c.tags()
 	s.thoughts = withoutMarks(s.thoughts, open, end)
 	carried := r.Reasoning != "" || r.Concluded
-	if r.Concluded && s.thoughts != "" && strings.TrimSpace(s.text) == "" {
+	if r.Concluded && s.thoughts != "" && len(s.calls) == 0 && strings.TrimSpace(s.text) == "" {
 		// The thoughts had ended in the prompt, where the server's parser did not look: it took the answer for thoughts.
 		return s.thoughts, "", llm.Raw
 	}

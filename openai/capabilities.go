@@ -58,6 +58,8 @@ type Capabilities struct {
 	Seeds    bool `json:"seeds"`
 	LogProbs bool `json:"logprobs"`
 	TopK     bool `json:"top_k"`
+	// Tools tells that the model can call tools; those of a request are then sent.
+	Tools bool `json:"tools,omitempty"`
 	// MaxTokensField bounds a chat completion: max_tokens, which is meant if it is empty, or max_completion_tokens.
 	MaxTokensField string `json:"max_tokens_field,omitempty"`
 	// NoTemperature tells that temperature and top_p are refused, as by OpenAI's reasoning models, which sample at 1 whatever a
@@ -112,6 +114,8 @@ func (c Capabilities) Validate() error {
 	switch {
 	case err != nil:
 		return err
+	case c.API == CompletionsAPI && c.Tools:
+		return fmt.Errorf("capabilities: tools cannot be called over the api %q", c.API)
 	case c.API != CompletionsAPI && c.Template != "":
 		return fmt.Errorf("capabilities: template is %q, which only the api %q renders", c.Template, CompletionsAPI)
 	case len(c.Tags) != 0 && (len(c.Tags) != 2 || c.Tags[0] == "" || c.Tags[1] == "" || c.Tags[0] == c.Tags[1]):

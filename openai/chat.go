@@ -115,14 +115,15 @@ const maxChoices = 1024
 
 // choiceCollector assembles one choice.
 type choiceCollector struct {
-	role                                                           string
-	content, thinking, reasoning, reasoningContent, refusal, tools strings.Builder
-	hasContent, hasReasoning, hasReasoningContent, hasRefusal      bool
-	details                                                        []ReasoningDetail
-	logProbs                                                       *ChatLogProbs
-	finish                                                         string
-	stopped                                                        Stopped
-	began, late                                                    bool
+	role                                                      string
+	content, thinking, reasoning, reasoningContent, refusal   strings.Builder
+	hasContent, hasReasoning, hasReasoningContent, hasRefusal bool
+	tools                                                     callCollector
+	details                                                   []ReasoningDetail
+	logProbs                                                  *ChatLogProbs
+	finish                                                    string
+	stopped                                                   Stopped
+	began, late                                               bool
 }
 
 // Add adds a chunk. It reports false where the answer has grown too large to keep.
@@ -146,13 +147,16 @@ func (c *ChatCollector) Add(chunk *ChatChunk) bool {
 			one = &choiceCollector{}
 			c.choices[choice.Index] = one
 		}
-		c.size += one.add(choice)
+		grown, ok := one.add(choice)
+		if c.size += grown; !ok {
+			return false
+		}
 	}
 	return c.size <= maxEvent
 }
 
-// add adds a piece, and returns by how many bytes the choice grew.
-func (c *choiceCollector) add(p *ChatChunkChoice) (grown int64) {
+// add adds a piece. It returns by how many bytes the choice grew, and false where it holds too much.
+func (c *choiceCollector) add(p *ChatChunkChoice) (grown int64, ok bool) {
 	d := &p.Delta
 	c.role = cmp.Or(c.role, d.Role)
 	put := func(b *strings.Builder, has *bool, s *string) {
@@ -182,10 +186,8 @@ func (c *choiceCollector) add(p *ChatChunkChoice) (grown int64) {
 		grown += int64(len(d.Content.Thinking))
 		c.began = c.began || strings.TrimSpace(d.Content.Text) != ""
 	}
-	if isSet(d.ToolCalls) && c.tools.Len() == 0 {
-		c.tools.Write(d.ToolCalls) // the first piece tells that there is one, and which
-		grown += int64(len(d.ToolCalls))
-	}
+	called, ok := c.tools.add(d.ToolCalls)
+	grown += called
 	if p.LogProbs != nil {
 		if c.logProbs == nil {
 			c.logProbs = &ChatLogProbs{}
@@ -200,7 +202,7 @@ func (c *choiceCollector) add(p *ChatChunkChoice) (grown int64) {
 	if isSet(p.StopReason) || isSet(p.MatchedStop) {
 		c.stopped = p.Stopped
 	}
-	return grown
+	return grown, ok
 }
 
 // addDetail adds a piece to the part that it belongs to: one of the same type and index as the last.
@@ -246,9 +248,7 @@ func (c *ChatCollector) Response() *ChatResponse {
 		m.Reasoning = text(&one.reasoning, one.hasReasoning)
 		m.ReasoningContent = text(&one.reasoningContent, one.hasReasoningContent)
 		m.Refusal = text(&one.refusal, one.hasRefusal)
-		if one.tools.Len() > 0 {
-			m.ToolCalls = json.RawMessage(one.tools.String())
-		}
+		m.ToolCalls = one.tools.raw()
 		r.Choices = append(r.Choices, ChatChoice{Index: index, Message: m, LogProbs: one.logProbs, FinishReason: one.finish, Stopped: one.stopped, Late: one.late})
 	}
 	slices.SortFunc(r.Choices, func(a, b ChatChoice) int { return cmp.Compare(a.Index, b.Index) })

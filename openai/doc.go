@@ -25,6 +25,13 @@
 // message's reasoning_content, Mistral as a thinking part that is not closed. A request that the capabilities do not allow is
 // refused with llm.ErrInvalid before anything is sent.
 //
+// # Tools
+//
+// Where the capabilities say that a model can call tools, those of a request are sent as functions, and a completion holds the calls,
+// streamed ones put together. A call that came although none was offered is a fault, unless there is a text beside it. Arguments are
+// handed on as the model wrote them; an answer that its length cut short has no calls, since the last of them is not whole. A call
+// without an ID, or with one that an earlier call has, gets another, by which its result is known.
+//
 // Note: a client that asked each server what it is, and had a list of what each can do, was not built: versions, flags and proxies
 // change it, so it is found out by trying.
 package openai

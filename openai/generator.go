@@ -54,17 +54,19 @@ func (g *Generator) Generate(ctx context.Context, requests []llm.Request) ([]llm
 	var first error
 	var once sync.Once
 	var wg sync.WaitGroup
-	for i := range requests {
-		wg.Go(func() {
-			var err error
-			if out[i], err = g.complete(ctx, requests[i]); err != nil {
-				once.Do(func() {
-					first = &llm.RequestError{Index: i, ID: requests[i].ID, Err: err}
-					cancel()
-				})
-			}
-		})
+	ask := func(i int) {
+		var err error
+		if out[i], err = g.complete(ctx, requests[i]); err != nil {
+			once.Do(func() {
+				first = &llm.RequestError{Index: i, ID: requests[i].ID, Err: err}
+				cancel()
+			})
+		}
 	}
+	for i := range requests[1:] {
+		wg.Go(func() { ask(i + 1) })
+	}
+	ask(0) // here: a stack that has grown already is cheaper than a new one
 	wg.Wait()
 	if err := caller.Err(); err != nil && first != nil {
 		return nil, fmt.Errorf("asking %s for %d completions: %w", g.model, len(requests), err)
@@ -103,11 +105,35 @@ func (g *Generator) complete(ctx context.Context, r llm.Request) (llm.Completion
 	if a.text == "" && a.refusal != "" {
 		a.text = a.refusal
 	}
-	if strings.TrimSpace(a.text) == "" && a.tool {
-		return llm.Completion{}, &Error{Outcome: ToolCall, Method: http.MethodPost, URL: g.client.BaseURL() + "/" + path, Status: http.StatusOK,
-			Message: "the model called a tool, though none was offered, and said nothing"}
+	if outcome, why := a.wrong(r); why != "" {
+		return llm.Completion{}, &Error{Outcome: outcome, Method: http.MethodPost, URL: g.client.BaseURL() + "/" + path, Status: http.StatusOK, Message: why}
 	}
 	return g.completion(r, a), nil
+}
+
+// wrong says what is wrong with the calls of tools in an answer, "" if nothing is.
+func (a *answer) wrong(r llm.Request) (o Outcome, why string) {
+	switch {
+	case !offered(r):
+		a.calls = nil
+		if a.tool && strings.TrimSpace(a.text) == "" {
+			return ToolCall, "the model called a tool, though none was offered, and said nothing"
+		}
+	case finish(a.finish) == llm.FinishLength:
+		a.calls = nil // the last of them is not whole
+	case a.odd != nil:
+		return NotAnAnswer, "the model called a tool in a form that cannot be read"
+	case len(a.calls) > maxCalls:
+		return TooLarge, fmt.Sprintf("the model made %d calls of tools at once, %d are the most", len(a.calls), maxCalls)
+	case len(a.calls) == 0 && strings.TrimSpace(a.text) == "" && (a.finish == "tool_calls" || a.finish == "function_call"):
+		return NotAnAnswer, "the model is said to call a tool, but not which"
+	}
+	for _, c := range a.calls {
+		if c.Name == "" {
+			return NotAnAnswer, "the model called a tool without a name"
+		}
+	}
+	return "", ""
 }
 
 // completion makes a completion of an answer.
@@ -119,9 +145,13 @@ func (g *Generator) completion(r llm.Request, a answer) llm.Completion {
 	if g.caps.Template == "plain" && r.Prefix == "" {
 		a.text = strings.TrimPrefix(a.text, " ") // of the word that follows the prompt
 	}
+	if len(a.calls) > 0 {
+		c.Finish, c.Calls = llm.FinishTools, a.calls
+		named(c.Calls, r.Messages)
+	}
 	c.Text, c.Reasoning, c.Provenance = g.caps.settle(r, a.shown, c.Finish)
 	if at, stop := firstOf(c.Text, r.Stop); at >= 0 {
-		c.Text, c.Finish, c.Stop = c.Text[:at], llm.FinishStop, stop
+		c.Text, c.Finish, c.Stop, c.Calls = c.Text[:at], llm.FinishStop, stop, nil
 	} else if c.Finish == llm.FinishStop && slices.Contains(r.Stop, a.stop) {
 		c.Stop = a.stop
 	}

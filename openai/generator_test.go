@@ -63,14 +63,26 @@ func candorServer(t testing.TB, g llm.Generator) string {
 			}
 			ask := llm.Request{MaxTokens: q.MaxTokens, Temperature: value(q.Temperature), TopP: value(q.TopP), TopK: q.TopK, Stop: q.Stop, Seed: seeded(q.Seed), LogProbs: q.LogProbs}
 			for _, m := range q.Messages {
-				ask.Messages = append(ask.Messages, llm.Message{Role: llm.Role(m.Role), Text: m.Content.Text})
+				calls, err := m.Calls()
+				if err != nil {
+					t.Error(err)
+				}
+				ask.Messages = append(ask.Messages, llm.Message{Role: llm.Role(m.Role), Text: m.Content.Text, Calls: calls, CallID: m.ToolCallID})
 			}
+			ask.Tools, ask.ToolChoice = openaitest.Tools(q)
 			if n := len(ask.Messages) - 1; q.ContinueFinalMessage {
 				ask.Prefix, ask.Messages = ask.Messages[n].Text, ask.Messages[:n]
 			}
 			run(w, ask, func(c llm.Completion) any {
 				out := choice(c)
-				out["message"] = map[string]any{"role": "assistant", "content": c.Text}
+				message := map[string]any{"role": "assistant", "content": c.Text}
+				if calls := []any{}; len(c.Calls) > 0 {
+					for _, call := range c.Calls {
+						calls = append(calls, map[string]any{"id": call.ID, "type": "function", "function": map[string]any{"name": call.Name, "arguments": call.Arguments}})
+					}
+					message["tool_calls"], out["finish_reason"] = calls, "tool_calls"
+				}
+				out["message"] = message
 				logProbs := []any{}
 				for _, token := range c.Tokens {
 					logProbs = append(logProbs, map[string]any{"token": token.Text, "logprob": token.LogProb})
@@ -129,11 +141,19 @@ func tinyModel() *llmtest.Fake {
 // A model behind a server is a generator like any other, by both protocols.
 func TestConformance(t *testing.T) {
 	plain := openai.Capabilities{API: openai.CompletionsAPI, Reasoning: openai.NoReasoning, Continue: openai.RawTemplate, Template: "plain", Seeds: true, LogProbs: true, TopK: true}
-	for name, caps := range map[string]openai.Capabilities{"chat": openaitest.Candor.Capabilities(false), "plain": plain} {
+	for name, caps := range map[string]openai.Capabilities{"chat": openaitest.Candor.Capabilities(false), "tools": calling(openaitest.Candor.Capabilities(false)), "plain": plain} {
 		t.Run(name, func(t *testing.T) {
-			url := candorServer(t, tinyModel())
+			model := tinyModel()
+			model.Calls = func(r llm.Request) []llm.ToolCall {
+				name := r.ToolChoice
+				if name == llm.ToolAuto || name == llm.ToolRequired {
+					name = r.Tools[0].Name
+				}
+				return []llm.ToolCall{{ID: "call_1", Name: name, Arguments: "{}"}}
+			}
+			url := candorServer(t, model)
 			llmtest.Run(t, func(t *testing.T) llm.Generator { return newGenerator(t, url, caps) },
-				llmtest.Options{Prompts: []string{"a b c", "three of them", "one more"}, NoBans: true, MaxTokens: 12})
+				llmtest.Options{Prompts: []string{"a b c", "three of them", "one more"}, NoBans: true, Tools: caps.Tools, MaxTokens: 50})
 		})
 	}
 }

@@ -23,6 +23,9 @@ func (c Capabilities) check(r llm.Request) error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
+	if err := c.checkTools(r); err != nil {
+		return err
+	}
 	switch {
 	case len(r.Ban) > 0:
 		return invalid("no word can be banned over this protocol")
@@ -67,8 +70,9 @@ func (c Capabilities) chatRequest(model string, r llm.Request) ChatRequest {
 		out.Seed = seed(r.Seed)
 	}
 	for _, m := range r.Messages {
-		out.Messages = append(out.Messages, ChatMessage{Role: string(m.Role), Content: Text(m.Text)})
+		out.Messages = append(out.Messages, chatMessage(m))
 	}
+	out.Tools, out.ToolChoice = chatTools(r)
 	if r.Prefix == "" && r.Reasoning == "" && !r.Concluded {
 		return out
 	}
@@ -128,11 +132,8 @@ func (c Capabilities) responseRequest(model string, r llm.Request) ResponseReque
 		out.Include = append(out.Include, "message.output_text.logprobs")
 	}
 	for _, m := range r.Messages {
-		kind := "input_text"
-		if m.Role == llm.Assistant {
-			kind = "output_text"
-		}
-		out.Input = append(out.Input, ResponseItem{Type: "message", Role: string(m.Role), Content: []ResponsePart{{Type: kind, Text: m.Text}}})
+		out.Input = append(out.Input, responseItems(m)...)
 	}
+	out.Tools, out.ToolChoice = responseTools(r)
 	return out
 }

@@ -101,6 +101,8 @@ type itemCollector struct {
 	done                  *ResponseItem
 	text, summary, raw    strings.Builder
 	hasText, hasReasoning bool
+	call                  *ResponseItem // as it began
+	arguments             strings.Builder
 	part                  int // of the summary
 	logProbs              []TokenLogProb
 }
@@ -117,6 +119,12 @@ func (c *responseCollector) add(v *ResponseEvent) bool {
 	switch v.Type {
 	case "response.output_item.done":
 		p.done = v.Item
+	case "response.output_item.added":
+		if v.Item != nil && v.Item.Type == "function_call" {
+			p.call = v.Item
+		}
+	case "response.function_call_arguments.delta":
+		p.arguments.WriteString(v.Delta)
 	case "response.output_text.delta", "response.refusal.delta":
 		p.text.WriteString(v.Delta)
 		p.logProbs = append(p.logProbs, v.LogProbs...)
@@ -142,6 +150,10 @@ func (c *responseCollector) items() []ResponseItem {
 		switch {
 		case p.done != nil:
 			out = append(out, *p.done)
+		case p.call != nil:
+			item, arguments := *p.call, p.arguments.String()
+			item.Arguments = &arguments
+			out = append(out, item)
 		case p.hasReasoning:
 			item := ResponseItem{Type: "reasoning"}
 			if p.raw.Len() > 0 {

@@ -18,6 +18,8 @@ type ResponseRequest struct {
 	Reasoning       *ResponseReasoning `json:"reasoning,omitempty"`
 	Include         []string           `json:"include,omitempty"` // reasoning.encrypted_content, message.output_text.logprobs
 	Store           *bool              `json:"store,omitempty"`
+	Tools           json.RawMessage    `json:"tools,omitempty"`
+	ToolChoice      json.RawMessage    `json:"tool_choice,omitempty"`
 }
 
 // ResponseReasoning says how a model is to think, and what of it is to be told.
@@ -28,7 +30,7 @@ type ResponseReasoning struct {
 
 // ResponseItem is one item of what was asked or answered: a message, thoughts (type reasoning), or a call of a tool.
 type ResponseItem struct {
-	Type   string `json:"type,omitempty"` // message, reasoning, function_call, ...
+	Type   string `json:"type,omitempty"` // message, reasoning, function_call, function_call_output, ...
 	ID     string `json:"id,omitempty"`
 	Role   string `json:"role,omitempty"`
 	Status string `json:"status,omitempty"`
@@ -37,6 +39,11 @@ type ResponseItem struct {
 	// Summary is the provider's account of thoughts, EncryptedContent the thoughts under a key that only the provider has.
 	Summary          []ResponsePart `json:"summary,omitempty"`
 	EncryptedContent *string        `json:"encrypted_content,omitempty"`
+	// CallID names a call, Name is the tool that it calls with Arguments, and Output what the tool returned.
+	CallID    string  `json:"call_id,omitempty"`
+	Name      string  `json:"name,omitempty"`
+	Arguments *string `json:"arguments,omitempty"`
+	Output    *string `json:"output,omitempty"`
 }
 
 // ResponsePart is a piece of an item.
@@ -52,11 +59,27 @@ func (i *ResponseItem) UnmarshalJSON(data []byte) error {
 	type plain ResponseItem
 	v := struct {
 		*plain
-		Content json.RawMessage `json:"content"`
+		Content   json.RawMessage `json:"content"`
+		Name      json.RawMessage `json:"name"`
+		CallID    json.RawMessage `json:"call_id"`
+		Arguments json.RawMessage `json:"arguments"`
+		Output    json.RawMessage `json:"output"`
 	}{plain: (*plain)(i)}
 	*i = ResponseItem{}
 	if err := json.Unmarshal(data, &v); err != nil {
 		return err
+	}
+	if i.Type == "function_call" || i.Type == "function_call_output" { // what such fields hold elsewhere is of no use here
+		i.Name, i.CallID = textOf(v.Name), textOf(v.CallID)
+		for _, f := range []struct {
+			raw  json.RawMessage
+			into **string
+		}{{v.Arguments, &i.Arguments}, {v.Output, &i.Output}} {
+			if len(f.raw) > 0 {
+				text := textOf(f.raw)
+				*f.into = &text
+			}
+		}
 	}
 	switch {
 	case len(v.Content) == 0 || string(v.Content) == "null":

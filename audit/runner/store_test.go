@@ -247,6 +247,8 @@ func TestKeyHasAllThatMatters(t *testing.T) {
 			field.Set(reflect.ValueOf([]string{"x"}))
 		case []llm.Message:
 			field.Set(reflect.ValueOf([]llm.Message{{Role: llm.User, Text: "b"}}))
+		case []llm.ToolSpec:
+			field.Set(reflect.ValueOf([]llm.ToolSpec{{Name: "x"}}))
 		default:
 			t.Fatalf("what is %s of a request? say here how to change it", name)
 		}
@@ -261,7 +263,7 @@ func TestKeyHasAllThatMatters(t *testing.T) {
 		add(name, "m", 0, r)
 	}
 	r := base
-	r.Stop, r.Ban = []string{}, []string{}
+	r.Stop, r.Ban, r.Tools = []string{}, []string{}, []llm.ToolSpec{}
 	if a, _, err := callKey("m", 0, r); err != nil || seen[a] != "base" {
 		t.Error("an empty list is not the same as none")
 	}

@@ -106,6 +106,14 @@ func (g *Generator) translate(r *llm.Request, stops stopTexts) (Request, error) 
 	if r.Reasoning != "" || r.Concluded {
 		return Request{}, fmt.Errorf("%w: this model keeps no chain of thought apart from its text: put what it has thought into Prefix", llm.ErrInvalid)
 	}
+	if len(r.Tools) > 0 {
+		return Request{}, fmt.Errorf("%w: this model cannot call tools: offer none", llm.ErrInvalid)
+	}
+	for i, m := range r.Messages {
+		if m.Role == llm.Tool || len(m.Calls) > 0 {
+			return Request{}, fmt.Errorf("%w: message %d is about the call of a tool, which this model does not know", llm.ErrInvalid, i)
+		}
+	}
 	out := Request{
 		MaxTokens: r.MaxTokens, Temperature: r.Temperature, TopK: r.TopK, TopP: r.TopP, Seed: r.Seed,
 		Stop: []int32{g.end},

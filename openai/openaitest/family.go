@@ -170,6 +170,12 @@ func (f *form) message() obj {
 	case OpenRouter:
 		m["refusal"] = nil
 	}
+	if calls := f.calls(); calls != nil {
+		m["tool_calls"] = calls
+		if m["content"] == "" && f.family != Ollama && f.family != DeepSeek {
+			m["content"] = nil
+		}
+	}
 	return m
 }
 

@@ -222,7 +222,7 @@ func (s *Server) whole(w http.ResponseWriter, r *http.Request, body string, f *f
 		if choices, ok := b["choices"].([]any); ok {
 			m, _ := choices[0].(obj)["message"].(obj)
 			if m != nil {
-				m["content"], m["tool_calls"] = nil, calls()
+				m["content"], m["tool_calls"] = nil, unasked()
 			}
 		}
 		send(w, http.StatusOK, media, text(b))
@@ -235,7 +235,7 @@ func (s *Server) whole(w http.ResponseWriter, r *http.Request, body string, f *f
 	}
 }
 
-func calls() []any {
+func unasked() []any {
 	return []any{obj{"index": 0, "id": "call_1", "type": "function", "function": obj{"name": "search", "arguments": "{}"}}}
 }
 
@@ -285,7 +285,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, events []string,
 		done = false
 	case ToolCall:
 		b := f.head("chat.completion.chunk")
-		b["choices"] = []any{f.choice("delta", obj{"content": nil, "tool_calls": calls()}, "tool_calls")}
+		b["choices"] = []any{f.choice("delta", obj{"content": nil, "tool_calls": unasked()}, "tool_calls")}
 		events = []string{text(b)}
 	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")

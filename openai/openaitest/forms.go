@@ -141,6 +141,10 @@ func (f *form) events() []string {
 		think()
 		say()
 	}
+	for _, delta := range f.callDeltas() {
+		f.fill(delta)
+		emit(delta, nil, nil)
+	}
 	if e := f.encrypted(); e != nil {
 		f.fill(e)
 		emit(e, nil, nil)
@@ -211,7 +215,10 @@ func (f *form) items() []obj {
 	if l, ok := f.logProbs(r.Tokens).(obj); ok {
 		part["logprobs"] = l["content"]
 	}
-	return append(out, obj{"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": []any{part}})
+	if r.Text != "" || len(r.Calls) == 0 {
+		out = append(out, obj{"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": []any{part}})
+	}
+	return append(out, f.callItems()...)
 }
 
 func (f *form) response(status string) obj {
@@ -222,7 +229,7 @@ func (f *form) response(status string) obj {
 	if status == "in_progress" {
 		return b
 	}
-	if f.reply.Finish != "stop" {
+	if f.reply.Finish != "stop" && f.reply.Finish != "tool_calls" {
 		reason := f.reply.Finish
 		if reason == "length" {
 			reason = "max_output_tokens"
@@ -244,8 +251,11 @@ func (f *form) responseEvents() []string {
 	emit("response.created", obj{"response": f.response("in_progress")})
 	emit("response.in_progress", obj{"response": f.response("in_progress")})
 	for i, item := range f.items() {
-		emit("response.output_item.added", obj{"output_index": i, "item": obj{"id": item["id"], "type": item["type"], "status": "in_progress",
-			"role": "assistant", "content": []any{}, "summary": []any{}}})
+		added := obj{"id": item["id"], "type": item["type"], "status": "in_progress", "role": "assistant", "content": []any{}, "summary": []any{}}
+		if item["type"] == "function_call" {
+			added = obj{"id": item["id"], "type": item["type"], "status": "in_progress", "call_id": item["call_id"], "name": item["name"], "arguments": ""}
+		}
+		emit("response.output_item.added", obj{"output_index": i, "item": added})
 		at := func() obj { return obj{"item_id": item["id"], "output_index": i} }
 		deltas := func(kind, index, s string) {
 			for _, piece := range pieces(s) {
@@ -254,12 +264,19 @@ func (f *form) responseEvents() []string {
 				emit(kind, d)
 			}
 		}
-		if item["type"] == "reasoning" {
+		switch item["type"] {
+		case "function_call":
+			for _, piece := range pieces(item["arguments"].(string)) {
+				d := at()
+				d["delta"] = piece
+				emit("response.function_call_arguments.delta", d)
+			}
+		case "reasoning":
 			deltas("response.reasoning_summary_text.delta", "summary_index", f.reply.Summary)
 			if item["content"] != nil {
 				deltas("response.reasoning_text.delta", "content_index", f.reply.Reasoning)
 			}
-		} else {
+		default:
 			deltas("response.output_text.delta", "content_index", f.reply.Text)
 		}
 		done := at()

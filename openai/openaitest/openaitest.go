@@ -28,7 +28,9 @@ type Reply struct {
 	Reasoning, Text string
 	// Summary is shown in place of Reasoning, and Encrypted beside it, by the families that know such things.
 	Summary, Encrypted string
-	// Finish is the finish_reason, "" for stop; Stop is the stop text that ended it.
+	// Calls are the tools that it calls, after the text.
+	Calls []llm.ToolCall
+	// Finish is the finish_reason, "" for stop, or tool_calls if there are Calls; Stop is the stop text that ended it.
 	Finish, Stop string
 	// Model is the name that answers, "" for the one asked.
 	Model string
@@ -192,12 +194,9 @@ func (r *Request) read() error {
 			err, c.Input = nil, []openai.ResponseItem{{Role: "user", Content: []openai.ResponsePart{{Text: short.Input}}}}
 		}
 		r.Chat = openai.ChatRequest{Model: c.Model, MaxTokens: c.MaxOutputTokens, Temperature: c.Temperature, TopP: c.TopP, Stream: c.Stream}
+		r.Chat.Tools, r.Chat.ToolChoice = chatOf(c)
 		for _, item := range c.Input {
-			var text strings.Builder
-			for _, p := range item.Content {
-				text.WriteString(p.Text)
-			}
-			r.Chat.Messages = append(r.Chat.Messages, openai.ChatMessage{Role: item.Role, Content: openai.Text(text.String())})
+			r.Chat.Messages = addItem(r.Chat.Messages, item)
 		}
 		for _, what := range c.Include {
 			r.Chat.LogProbs = r.Chat.LogProbs || strings.HasSuffix(what, ".logprobs")
@@ -230,6 +229,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, asked *Request, 
 	}
 	if form.reply.Finish == "" {
 		form.reply.Finish = "stop"
+		if len(form.reply.Calls) > 0 {
+			form.reply.Finish = "tool_calls"
+		}
 	}
 	switch {
 	case s.spoil(w, r, &form):

@@ -7,8 +7,10 @@ package llm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,13 +22,41 @@ const (
 	System    Role = "system"
 	User      Role = "user"
 	Assistant Role = "assistant"
+	Tool      Role = "tool" // the result of a tool call
 )
 
 // Message is one turn of a conversation.
 type Message struct {
 	Role Role   `json:"role"`
 	Text string `json:"text"`
+	// Calls are the tools that an assistant's message calls.
+	Calls []ToolCall `json:"calls,omitempty"`
+	// CallID names the call whose result a tool's message is.
+	CallID string `json:"call_id,omitempty"`
 }
+
+// ToolSpec is a tool that a model may call.
+type ToolSpec struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// Schema is the JSON Schema of its arguments; nil for a tool without any.
+	Schema json.RawMessage `json:"schema,omitempty"`
+}
+
+// ToolCall is a model's wish to call a tool.
+type ToolCall struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	// Arguments is a JSON object as the model wrote it: it may be no JSON at all.
+	Arguments string `json:"arguments"`
+}
+
+// What Request.ToolChoice may be, beside the name of a tool, which must then be called.
+const (
+	ToolAuto     = ""         // the model decides
+	ToolNone     = "none"     // none may be called
+	ToolRequired = "required" // at least one must be called
+)
 
 // Request asks for one completion of a conversation.
 type Request struct {
@@ -44,6 +74,10 @@ type Request struct {
 	// its chain apart, or that cannot carry one on, refuses with an error that wraps ErrInvalid.
 	Reasoning string
 	Concluded bool
+	// Tools are those that may be called, and ToolChoice says whether one must be. A generator whose model cannot call tools
+	// refuses with an error that wraps ErrInvalid. In JSON they are left out where they are empty: stored calls are found by it.
+	Tools      []ToolSpec `json:",omitempty"`
+	ToolChoice string     `json:",omitempty"`
 	// MaxTokens bounds the completion; at least 1.
 	MaxTokens int
 	// Temperature 0 is greedy decoding; 1 samples from the model's own distribution.
@@ -72,6 +106,7 @@ type Finish string
 const (
 	FinishStop   Finish = "stop"   // the model ended it, or a stop text appeared
 	FinishLength Finish = "length" // MaxTokens or the model's context was reached
+	FinishTools  Finish = "tools"  // the model waits for the results of Completion.Calls
 )
 
 // Token is one sampled token.
@@ -101,6 +136,8 @@ type Completion struct {
 	// what that is. Provenance is "" where the model keeps none apart: its chain, if any, is in Text and raw.
 	Reasoning  string
 	Provenance Provenance
+	// Calls are the tools that the model wants called, in order; none unless Finish is FinishTools.
+	Calls []ToolCall `json:",omitempty"`
 	// Model is the name of the model that answered, by its own account; "" if it gives none.
 	Model  string
 	Finish Finish
@@ -172,10 +209,26 @@ func (r Request) Validate() error {
 	}
 	for i, m := range r.Messages {
 		switch m.Role {
-		case System, User, Assistant:
+		case System, User, Assistant, Tool:
 		default:
-			return bad("message %d has role %q, must be one of system, user, assistant", i, m.Role)
+			return bad("message %d has role %q, must be one of system, user, assistant, tool", i, m.Role)
 		}
+		if (m.Role == Tool) != (m.CallID != "") {
+			return bad("message %d has role %q and answers the call %q: a tool's message names a call, and no other does", i, m.Role, m.CallID)
+		}
+		if len(m.Calls) > 0 && m.Role != Assistant {
+			return bad("message %d has role %q and calls tools: only an assistant's can", i, m.Role)
+		}
+	}
+	for i, t := range r.Tools {
+		if t.Name == "" || slices.ContainsFunc(r.Tools[:i], func(o ToolSpec) bool { return o.Name == t.Name }) {
+			return bad("tool %d has the name %q, must have one that no other has", i, t.Name)
+		}
+	}
+	switch c := r.ToolChoice; {
+	case c == ToolAuto || c == ToolNone || c == ToolRequired && len(r.Tools) > 0:
+	case !slices.ContainsFunc(r.Tools, func(t ToolSpec) bool { return t.Name == c }):
+		return bad("ToolChoice is %q, must be none, or with tools required or the name of one", c)
 	}
 	for i, s := range r.Stop {
 		if s == "" {

@@ -18,6 +18,9 @@ type Fake struct {
 	// temperature 1. It must depend on nothing but its argument, so that order and batches do not matter. A word has no
 	// white space. A request whose ban Next does not keep to (see [State].Banned) is refused.
 	Next func(s *State) (word string, logProb float64)
+	// Calls returns the tools that are called, with IDs, once Next has ended the completion. nil makes a fake that cannot call
+	// tools and refuses them.
+	Calls func(llm.Request) []llm.ToolCall
 
 	mu       sync.Mutex
 	requests []llm.Request
@@ -76,7 +79,7 @@ func (f *Fake) Requests() []llm.Request {
 // Generate implements [llm.Generator].
 func (f *Fake) Generate(ctx context.Context, requests []llm.Request) ([]llm.Completion, error) {
 	for i, r := range requests {
-		if err := validate(r); err != nil {
+		if err := f.validate(r); err != nil {
 			return nil, &llm.RequestError{Index: i, ID: r.ID, Err: err}
 		}
 	}
@@ -96,7 +99,11 @@ func (f *Fake) Generate(ctx context.Context, requests []llm.Request) ([]llm.Comp
 	return out, nil
 }
 
-func validate(r llm.Request) error {
+func (f *Fake) validate(r llm.Request) error {
+	about := func(m llm.Message) bool { return m.Role == llm.Tool || len(m.Calls) > 0 }
+	if f.Calls == nil && (len(r.Tools) > 0 || slices.ContainsFunc(r.Messages, about)) {
+		return fmt.Errorf("%w: this fake cannot call tools", llm.ErrInvalid)
+	}
 	for _, word := range r.Ban {
 		if words := strings.Fields(word); len(words) != 1 || words[0] != word {
 			return fmt.Errorf("%w: %q to be banned is no word", llm.ErrInvalid, word)
@@ -135,6 +142,11 @@ func (f *Fake) complete(r llm.Request) (llm.Completion, error) {
 			tokens, text = cut(tokens, at)
 			c.Finish, c.Stop = llm.FinishStop, stop
 			break
+		}
+	}
+	if f.Calls != nil && len(r.Tools) > 0 && r.ToolChoice != llm.ToolNone && c.Finish == llm.FinishStop && c.Stop == "" {
+		if c.Calls = f.Calls(r); len(c.Calls) > 0 {
+			c.Finish = llm.FinishTools
 		}
 	}
 	c.Text, c.CompletionTokens = text, len(tokens)

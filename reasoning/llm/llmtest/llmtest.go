@@ -9,6 +9,7 @@ package llmtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -31,6 +32,8 @@ type Options struct {
 	NoLogProbs bool
 	// NoBans says that the model cannot ban words; it must then refuse. Of one that can, the suite supposes that tokens are words.
 	NoBans bool
+	// Tools says that the model can call tools, and does so where it must; without it, it must refuse them.
+	Tools bool
 }
 
 // suite is one generator under test.
@@ -60,6 +63,7 @@ func Run(t *testing.T, newGenerator func(t *testing.T) llm.Generator, o Options)
 	t.Run("Frequencies", s.frequencies)
 	t.Run("Bans", s.bans)
 	t.Run("BanFrequencies", s.banFrequencies)
+	t.Run("Tools", s.tools)
 	t.Run("Invalid", s.invalid)
 	t.Run("Cancelled", s.cancelled)
 	t.Run("Concurrency", s.concurrency)
@@ -413,6 +417,54 @@ func (s suite) banFrequencies(t *testing.T) {
 			if sd := math.Sqrt(p * max(0, 1-p) / n); math.Abs(f-p) > 5*sd+1e-6 && math.Abs(f-p) > 3.0/n {
 				t.Errorf("prompt %d: with %q banned, first token %q came in %.3f of %d samples, its log-probability says %.3f", i, banned.Text, text, f, n, p)
 			}
+		}
+	}
+}
+
+// tools: whoever is offered tools answers with whole calls, as far as they may be called, and takes their results; or refuses all of
+// it as invalid.
+func (s suite) tools(t *testing.T) {
+	g := s.newGenerator(t)
+	r := s.request(0, 0, 0)
+	r.Tools = []llm.ToolSpec{{Name: "now", Description: "the time"}, {Name: "add", Schema: json.RawMessage(`{"type":"object"}`)}}
+	past := s.request(0, 0, 0)
+	past.Messages = append(past.Messages, llm.Message{Role: llm.Assistant, Calls: []llm.ToolCall{{ID: "call_x", Name: "now", Arguments: "{}"}}},
+		llm.Message{Role: llm.Tool, CallID: "call_x", Text: s.Prompts[1]})
+	_, err := g.Generate(t.Context(), []llm.Request{r})
+	refuses := errors.Is(err, llm.ErrInvalid)
+	if refuses == s.Tools {
+		t.Fatalf("tools were offered: error %v; Options.Tools is %v", err, s.Tools)
+	}
+	for name, choice := range map[string]string{"auto": llm.ToolAuto, "none": llm.ToolNone, "required": llm.ToolRequired, "one": "add", "a past call": "past"} {
+		q := r
+		if q.ToolChoice = choice; choice == "past" {
+			q = past
+		}
+		out, err := g.Generate(t.Context(), []llm.Request{s.request(1, 0, 0), q})
+		if refuses {
+			var at *llm.RequestError
+			if !errors.As(err, &at) || !errors.Is(err, llm.ErrInvalid) || at.Index != 1 || len(out) != 0 {
+				t.Errorf("%s: %d completions, error %v, want a *llm.RequestError about request 1 that wraps llm.ErrInvalid", name, len(out), err)
+			}
+			continue
+		}
+		if err != nil || len(out) != 2 {
+			t.Errorf("%s: %d completions, error %v", name, len(out), err)
+			continue
+		}
+		c := out[1]
+		if (c.Finish == llm.FinishTools) != (len(c.Calls) > 0) || len(out[0].Calls) > 0 {
+			t.Errorf("%s: finish %s with %d calls, and %d calls where no tools were offered", name, c.Finish, len(c.Calls), len(out[0].Calls))
+		}
+		if must := choice == llm.ToolRequired || choice == "add"; must && len(c.Calls) == 0 || (choice == llm.ToolNone || choice == "past") && len(c.Calls) > 0 {
+			t.Errorf("%s: %d calls", name, len(c.Calls))
+		}
+		ids := map[string]bool{"": true, "call_x": choice == "past"}
+		for _, call := range c.Calls {
+			if ids[call.ID] || call.Name == "" || choice == "add" && call.Name != "add" {
+				t.Errorf("%s: call %+v, must have an ID of its own and the name of a tool that may be called", name, call)
+			}
+			ids[call.ID] = true
 		}
 	}
 }

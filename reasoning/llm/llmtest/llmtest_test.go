@@ -50,6 +50,23 @@ func TestFakeConforms(t *testing.T) {
 	Run(t, func(*testing.T) llm.Generator { return counting() }, options)
 }
 
+// A fake that calls the tool that it must, or the first.
+func TestFakeWithToolsConforms(t *testing.T) {
+	tools := options
+	tools.Tools = true
+	Run(t, func(*testing.T) llm.Generator {
+		f := counting()
+		f.Calls = func(r llm.Request) []llm.ToolCall {
+			name := r.ToolChoice
+			if name == llm.ToolAuto || name == llm.ToolRequired {
+				name = r.Tools[0].Name
+			}
+			return []llm.ToolCall{{ID: "call_1", Name: name, Arguments: "{}"}}
+		}
+		return f
+	}, tools)
+}
+
 // A fake that knows nothing of bans refuses what it cannot keep to, and nothing else.
 func TestFakeRefusesBans(t *testing.T) {
 	f := Scripted(func(llm.Request) string { return "one two three one" })
