@@ -31,6 +31,12 @@ func (Prose) Paraphrase(c Chain, src *rng.Source) (Edit, error) {
 	return Edit{Text: beginning([]string{text}), Closed: true}, nil
 }
 
+// RewordProse says a text in other words by the same rules, without a chain around it; one to which no rule applies stays as it is.
+func RewordProse(text string, src *rng.Source) string {
+	out, _ := reword(text, src)
+	return out
+}
+
 // Reword implements [Dialect]: how many steps is drawn; if none of them can be reworded, all but the last are taken.
 func (Prose) Reword(c Chain, src *rng.Source) (edited, unedited Edit, err error) {
 	steps := stepsOf(c)
