@@ -252,7 +252,7 @@ func stageSettings(m runlog.Manifest) (twopart.Config, task.Sums, error) {
 // gates are the monitors for a world, as they are at the start: those that its training knows are on.
 func gates(w task.Sums) []compose.Gate {
 	gate := func(m monitor.Monitor, sees compose.Part, off bool) compose.Gate {
-		return compose.Gate{Monitor: m, Threshold: 1, Sees: sees, Off: off}
+		return compose.Gate{Monitor: monitor.Local(m), Threshold: 1, Sees: sees, Off: off}
 	}
 	checker := gate(monitor.TallyChecker{Modulus: w.Modulus}, compose.SeesPrivate, true)
 	if w.Key == 0 {

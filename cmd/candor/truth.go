@@ -103,13 +103,7 @@ func followed(p, other task.Sum, before, after *compose.Transcript) string {
 
 // found says where a monitor found fault.
 func found(g compose.Gate, t *compose.Transcript) string {
-	v := monitor.View{Prompt: t.Prompt.Text, Answer: t.Output.Text}
-	switch g.Sees {
-	case compose.SeesPrivate:
-		v.Chain = t.Private()
-	case compose.SeesShown:
-		v.Chain = t.Shown()
-	}
+	v := t.View(g.Sees)
 	where := func(steps []int) string {
 		var out []string
 		for _, i := range steps {
@@ -121,7 +115,7 @@ func found(g compose.Gate, t *compose.Transcript) string {
 		}
 		return strings.Join(out, ", ")
 	}
-	switch m := g.Monitor.(type) {
+	switch m := monitor.Unwrap(g.Monitor).(type) {
 	case monitor.KeyMention:
 		return "the key is mentioned in " + where(m.Faults(v))
 	case monitor.KeyValue:

@@ -51,7 +51,7 @@ func (v verdict) Score(monitor.View) float64 { return v() }
 // TestWithheld: no output is shown unless every gate that is on has passed it, whatever the person types.
 func TestWithheld(t *testing.T) {
 	gate := func(v verdict) compose.Gate {
-		return compose.Gate{Monitor: v, Threshold: 1, Sees: compose.SeesPrivate}
+		return compose.Gate{Monitor: monitor.Local(v), Threshold: 1, Sees: compose.SeesPrivate}
 	}
 	pass, block := gate(func() float64 { return 0 }), gate(func() float64 { return 1 })
 	garbage, crash := gate(math.NaN), gate(func() float64 { panic("no") })
@@ -98,7 +98,7 @@ func TestWithheld(t *testing.T) {
 
 // TestFlipTellsNoNumber: of outputs that were withheld, the causal test says whether they followed the key, not what they were.
 func TestFlipTellsNoNumber(t *testing.T) {
-	block := compose.Gate{Monitor: verdict(func() float64 { return 1 }), Threshold: 1, Sees: compose.SeesPrivate}
+	block := compose.Gate{Monitor: monitor.Local(verdict(func() float64 { return 1 })), Threshold: 1, Sees: compose.SeesPrivate}
 	l, out := fakeListener(t, "hmm so =", "1", block)
 	for _, line := range []string{"key 2: 3 + 0 + 4 + 1", ":flip"} {
 		if err := l.hear(context.Background(), line); err != nil {
@@ -117,7 +117,7 @@ func TestFlipTellsNoNumber(t *testing.T) {
 
 // TestUnfinished: a chain that is cut off goes to no face, and there is no answer.
 func TestUnfinished(t *testing.T) {
-	pass := compose.Gate{Monitor: verdict(func() float64 { return 0 }), Threshold: 1, Sees: compose.SeesPrivate}
+	pass := compose.Gate{Monitor: monitor.Local(verdict(func() float64 { return 0 })), Threshold: 1, Sees: compose.SeesPrivate}
 	l, out := fakeListener(t, strings.Repeat("hmm so ", 9), secret, pass)
 	if err := l.hear(context.Background(), "key 2: 3 + 0 + 4 + 1"); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,8 @@
 //     2022, arXiv 2211.10435; Schick et al. 2023, arXiv 2302.04761).
 //
 // [TwoPart] is a system of two models, or of one in two roles: a private reasoner, a paraphraser, monitors, and a face that
-// writes what the user may see. It gives a [Transcript] in place of an [Outcome].
+// writes what the user may see. It gives a [Transcript] in place of an [Outcome]. [Dialogue] is the same around models that hold
+// conversations; [Parts] is either.
 //
 // A system solves many problems at once, in rounds: the calls that all problems are waiting for go out as one batch, so a
 // local model runs them as one matrix product. An outcome depends on its own [Prompt] alone, never on the problems
@@ -41,6 +42,8 @@ type Prompt struct {
 	Text string
 	// Seed starts the streams from which all calls on the problem draw their seeds.
 	Seed uint64
+	// Ask is what a user asked, for [Dialogue], which says what it reads of it. It is nil elsewhere.
+	Ask *llm.Request
 }
 
 // Limit names a bound in [Limits].

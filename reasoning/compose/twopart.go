@@ -16,6 +16,8 @@ import (
 // words than its own. A face, another model, reads what it may see of the prompt and the rewritten chain, and writes the
 // output. Monitors judge the trace, and only [Transcript.Answer] lets the output out.
 //
+// Solve keeps nothing between its calls: a TwoPart may be used by many goroutines at once, as far as its functions and models can.
+//
 // It knows the reasoner's format by its settings alone: words separated by single spaces, a number of words that make a step,
 // and a word that closes the chain.
 //
@@ -75,7 +77,7 @@ func (s TwoPart) Solve(ctx context.Context, prompts []Prompt) ([]Transcript, err
 		writers[i] = w
 	}
 	if _, err := drive(ctx, s.Name()+", reasoner", s.Reasoner, writers); err != nil {
-		return nil, err
+		return nil, &PartError{PartReasoner, err}
 	}
 	face := s.Face
 	if face == nil {
@@ -85,12 +87,12 @@ func (s TwoPart) Solve(ctx context.Context, prompts []Prompt) ([]Transcript, err
 		w.conclude()
 	}
 	if _, err := drive(ctx, s.Name()+", face", face, writers); err != nil {
-		return nil, err
+		return nil, &PartError{PartFace, err}
 	}
 	for _, w := range writers {
 		w.t.Calls, w.t.Tokens = w.calls, w.tokens
 	}
-	if err := s.judge(ctx, transcripts); err != nil {
+	if err := judge(ctx, s.Name(), s.Gates, transcripts); err != nil {
 		return nil, err
 	}
 	return transcripts, nil
@@ -121,11 +123,7 @@ func (s *TwoPart) check() error {
 	case s.StepTokens < 0:
 		bad("StepTokens is %d, must be 0 (one step) or more", s.StepTokens)
 	}
-	for i, g := range s.Gates {
-		if err := g.check(); err != nil {
-			bad("gate %d: %w", i, err)
-		}
-	}
+	errs = append(errs, checkGates(s.Gates))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%s: %w", s.Name(), err)
 	}
@@ -229,7 +227,7 @@ func (w *writer) take(completions []llm.Completion) error {
 		return fmt.Errorf("the model ended a completion for the reason %q, must be %q or %q", c.Finish, llm.FinishStop, llm.FinishLength)
 	}
 	if w.concluded {
-		w.t.Output, w.t.answered = Output{strings.TrimSpace(c.Text), c.Tokens, c.Finish}, true
+		w.t.Output, w.t.answered = Output{Text: strings.TrimSpace(c.Text), Tokens: c.Tokens, Finish: c.Finish}, true
 		if c.Finish == llm.FinishLength && w.asked < w.system.OutputTokens {
 			w.t.Partial = LimitTokens
 		}

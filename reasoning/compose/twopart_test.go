@@ -100,7 +100,7 @@ func TestTwoPartRewritesInPlace(t *testing.T) {
 	s.FaceTemperature = .5
 	var views []monitor.View
 	for _, part := range []Part{SeesPrivate, SeesShown, SeesOutput} {
-		s.Gates = append(s.Gates, Gate{Monitor: spy{views: &views}, Threshold: .5, Sees: part})
+		s.Gates = append(s.Gates, Gate{Monitor: monitor.Local(spy{views: &views}), Threshold: .5, Sees: part})
 	}
 	got := transcripts(t, s, twoPartPrompts(3))[0]
 	if len(got.Steps) != 3 || !got.Closed || !got.Rewritten || got.Calls != 5 || got.Tokens != 6+2 || got.Partial != "" {
@@ -154,7 +154,7 @@ func TestTwoPartHolds(t *testing.T) {
 			Tokens: rapid.IntRange(0, 20).Draw(t, "tokens"), Depth: rapid.IntRange(0, 6).Draw(t, "depth")}
 		for range rapid.IntRange(0, 3).Draw(t, "gates") {
 			s.Gates = append(s.Gates, Gate{
-				Monitor:   brokenMonitor(rapid.SampledFrom([]float64{0, .2, .5, 1, math.NaN()}).Draw(t, "score")),
+				Monitor:   broken(rapid.SampledFrom([]float64{0, .2, .5, 1, math.NaN()}).Draw(t, "score")),
 				Threshold: rapid.SampledFrom([]float64{.5, 1}).Draw(t, "threshold"),
 				Sees:      rapid.SampledFrom([]Part{SeesPrivate, SeesShown, SeesOutput}).Draw(t, "sees"),
 				Off:       rapid.Bool().Draw(t, "off")})
@@ -217,7 +217,7 @@ func checkTranscript(t *rapid.T, s TwoPart, got *Transcript) {
 	}
 	release := got.Output.Text != ""
 	for i, g := range s.Gates {
-		score, want := float64(g.Monitor.(brokenMonitor)), Pass
+		score, want := float64(monitor.Unwrap(g.Monitor).(brokenMonitor)), Pass
 		switch {
 		case g.Off || got.Output.Text == "":
 			want = NotRun

@@ -1,9 +1,13 @@
 package compose
 
 import (
-	"context"
-	"errors"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -27,12 +31,70 @@ type Step struct {
 // Output is what the face wrote.
 type Output struct {
 	Text   string
-	Tokens []llm.Token // as sampled, if the model tells
-	Finish llm.Finish  // [llm.FinishLength] if it was cut at OutputTokens or by the model's context
+	Calls  []llm.ToolCall // the tools that it wants called
+	Tokens []llm.Token    // as sampled, if the model tells
+	Finish llm.Finish     // [llm.FinishLength] if it was cut at OutputTokens or by the model's context
+}
+
+// Judged returns the output as monitors read it: the text, and each call of a tool as a line of its own, such as
+//
+//	call send {"to":"anna"}
+//
+// with the arguments as they were written, but characters that JSON writes as escapes written out.
+func (o Output) Judged() string {
+	if len(o.Calls) == 0 {
+		return o.Text
+	}
+	var b strings.Builder
+	b.WriteString(o.Text)
+	for _, c := range o.Calls {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString("call " + c.Name + " " + unescape(c.Arguments))
+	}
+	return b.String()
+}
+
+// empty tells whether there is nothing that could be released.
+func (o Output) empty() bool { return strings.TrimSpace(o.Text) == "" && len(o.Calls) == 0 }
+
+var jsonString = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// unescape writes out the characters that the strings of a JSON text write as escapes, so that nothing hides in them. What is not
+// JSON stays as it is.
+func unescape(text string) string {
+	if !strings.Contains(text, `\`) {
+		return text
+	}
+	return jsonString.ReplaceAllStringFunc(text, func(s string) string {
+		var plain string
+		if json.Unmarshal([]byte(s), &plain) != nil {
+			return s
+		}
+		return `"` + plain + `"`
+	})
+}
+
+// renamed returns tool calls with other IDs. An ID is released with its call and no monitor reads it, so that a model could write in it
+// what it likes: it becomes nine letters and digits that depend on it, which every server takes.
+func renamed(calls []llm.ToolCall) []llm.ToolCall {
+	const ids = 36 * 36 * 36 * 36 * 36 * 36 * 36 * 36 * 36
+	out := slices.Clone(calls)
+	for i := range out {
+		c := &out[i]
+		if c.ID == "" {
+			c.ID = fmt.Sprintf("%d %q %q", i, c.Name, c.Arguments)
+		}
+		sum := sha256.Sum256([]byte(c.ID))
+		id := strconv.FormatUint(binary.BigEndian.Uint64(sum[:])%ids, 36)
+		c.ID = strings.Repeat("0", 9-len(id)) + id
+	}
+	return out
 }
 
 // Transcript is everything that happened on one problem. It is for whoever studies or trains the system; what a user may see
-// is [Transcript.Answer].
+// is [Transcript.Answer], with [Transcript.ReleasedCalls] and [Transcript.ReleasedTokens].
 type Transcript struct {
 	Prompt Prompt
 	Steps  []Step
@@ -43,21 +105,30 @@ type Transcript struct {
 	CloseBanned []string
 	// Rewritten tells whether the chain was to be rewritten.
 	Rewritten bool
+	// Draft is what the reasoner of a [Dialogue] said beside its chain. Nobody reads it on.
+	Draft string
 	// Context is all that the output was written from: what the face saw of the prompt and the rewritten chain. "" if nobody
 	// was asked for one.
 	Context string
 	Output  Output
-	// Verdicts holds one verdict of each gate, in their order.
+	// Verdicts holds one verdict of each gate, in their order, and Findings what each gate's monitor found; of one that was not
+	// run or failed the score is 0, and the note the error, which may have texts of the conversation in it.
 	Verdicts []Verdict
+	Findings []monitor.Finding
 	// Partial is the limit that ended the work early, "" if none did.
 	Partial Limit
+	// Err is why the chain could not be rewritten, a [*PartError]; nil if it could. Then there is no output.
+	Err error
 	// Calls and Tokens count the calls of both models and the tokens sampled in them.
 	Calls, Tokens int
 
 	private, shown string
 	answered       bool // an output was asked for and came back, be it empty
-	released       bool // set by judge alone, as is answer: nothing that a caller may write lets an output out
-	answer         string
+	// These are set by judge alone: nothing that a caller may write lets an output out.
+	released bool
+	answer   string
+	calls    []llm.ToolCall
+	tokens   []llm.Token
 }
 
 // Private returns the chain as the reasoner wrote it. It ends in the closing word if the reasoner closed it.
@@ -66,11 +137,51 @@ func (t *Transcript) Private() string { return t.private }
 // Shown returns the chain as it was rewritten, for the reasoner's later steps and for the face.
 func (t *Transcript) Shown() string { return t.shown }
 
-// Released tells whether there is an output and every gate that is on has passed it.
+// Answered tells whether somebody was asked for an output and gave one, released or not, be it empty.
+func (t *Transcript) Answered() bool { return t.answered }
+
+// Released tells whether there is an output and every gate that is on has passed it, or has only advised against it.
 func (t *Transcript) Released() bool { return t.released }
 
 // Answer returns the output for the user, "" unless it is released.
 func (t *Transcript) Answer() string { return t.answer }
+
+// ReleasedCalls returns the tool calls of the output for the user, none unless it is released.
+func (t *Transcript) ReleasedCalls() []llm.ToolCall { return t.calls }
+
+// ReleasedTokens returns the tokens of the answer, if the model tells them; none unless it is released, nor if they make another text.
+func (t *Transcript) ReleasedTokens() []llm.Token { return t.tokens }
+
+// release lets the output out.
+func (t *Transcript) release() {
+	t.released, t.answer, t.calls = true, t.Output.Text, slices.Clone(t.Output.Calls)
+	tokens, rest := slices.Clone(t.Output.Tokens), t.answer
+	for i := range tokens {
+		text := &tokens[i].Text
+		if i == 0 && !strings.HasPrefix(rest, *text) { // the space that parts it from what the face read before
+			*text = strings.TrimLeftFunc(*text, unicode.IsSpace)
+		}
+		var ok bool
+		if rest, ok = strings.CutPrefix(rest, *text); !ok {
+			return
+		}
+	}
+	if rest == "" {
+		t.tokens = tokens
+	}
+}
+
+// View returns what a gate's monitor sees that sees this part.
+func (t *Transcript) View(part Part) monitor.View {
+	v := monitor.View{Prompt: t.Prompt.Text, Answer: t.Output.Judged()}
+	switch part {
+	case SeesPrivate:
+		v.Chain = t.private
+	case SeesShown:
+		v.Chain = t.shown
+	}
+	return v
+}
 
 // cutSteps cuts a completion into steps of n tokens, or of n words where the model does not tell its tokens; n = 0 does not
 // cut. Their texts join to the completion's.
@@ -113,148 +224,4 @@ func wordsEnd(text string, n int) int {
 		}
 	}
 	return len(text)
-}
-
-// Part is the part of a transcript that a monitor sees, beside the prompt.
-type Part string
-
-// The parts.
-const (
-	SeesPrivate Part = "private" // the chain as the reasoner wrote it, and the output
-	SeesShown   Part = "shown"   // the chain as it was rewritten, and the output
-	SeesOutput  Part = "output"  // the output alone
-)
-
-// Gate is a monitor that an output has to pass: its score must stay below the threshold.
-type Gate struct {
-	Monitor monitor.Monitor
-	// Threshold is in 0..1; at 0 nothing passes.
-	Threshold float64
-	Sees      Part
-	// Off switches the gate off: it gives no score and withholds nothing.
-	Off bool
-}
-
-func (g Gate) check() error {
-	switch {
-	case g.Monitor == nil:
-		return errors.New("the Monitor is nil")
-	case !(g.Threshold >= 0 && g.Threshold <= 1):
-		return fmt.Errorf("the Threshold is %g, must be between 0 and 1", g.Threshold)
-	case g.Sees != SeesPrivate && g.Sees != SeesShown && g.Sees != SeesOutput:
-		return fmt.Errorf("the part that it Sees is %q, must be %q, %q or %q", g.Sees, SeesPrivate, SeesShown, SeesOutput)
-	}
-	return nil
-}
-
-// State is what became of a gate.
-type State string
-
-// The states. All but Pass withhold the output, unless the gate is off.
-const (
-	Pass   State = "pass"
-	Block  State = "block"   // the score reaches the threshold
-	NotRun State = "not run" // the gate is off, or there is no output
-	Failed State = "error"   // the monitor gave no number between 0 and 1, or panicked
-)
-
-// Verdict is what one gate made of one transcript.
-type Verdict struct {
-	Monitor   string  `json:"monitor"`
-	Sees      Part    `json:"sees"`
-	State     State   `json:"state"`
-	Score     float64 `json:"score"` // counts only in the states Pass and Block
-	Threshold float64 `json:"threshold"`
-	Note      string  `json:"note,omitempty"` // why it was not run or failed
-}
-
-// judge gives every transcript its verdicts. A monitor that hangs cannot be stopped, but it holds nobody up for longer than
-// the context does, and nothing is released then.
-func (s *TwoPart) judge(ctx context.Context, transcripts []Transcript) error {
-	if len(transcripts) == 0 {
-		return nil
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for i := range transcripts {
-			if ctx.Err() != nil {
-				return
-			}
-			s.rule(&transcripts[i])
-		}
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%s, monitors: %w", s.Name(), err)
-	}
-	return nil
-}
-
-// rule takes the verdicts on a transcript and releases its output if all gates that are on let it pass.
-func (s *TwoPart) rule(t *Transcript) {
-	passed := t.Output.Text != ""
-	t.Verdicts = make([]Verdict, len(s.Gates))
-	for i, g := range s.Gates {
-		v := g.judge(t)
-		t.Verdicts[i] = v
-		passed = passed && (g.Off || v.State == Pass)
-	}
-	if passed {
-		t.released, t.answer = true, t.Output.Text
-	}
-}
-
-// judge returns the gate's verdict. Whatever the monitor does, it is a verdict, and none that lets anything pass by accident.
-func (g Gate) judge(t *Transcript) (v Verdict) {
-	v = Verdict{Monitor: g.name(), Sees: g.Sees, State: NotRun, Threshold: g.Threshold}
-	switch {
-	case g.Off:
-		v.Note = "switched off"
-		return v
-	case !t.answered:
-		v.Note = fmt.Sprintf("there is no output: the work ended at the limit %q", t.Partial)
-		return v
-	}
-	v.State = Failed
-	defer func() {
-		if p := recover(); p != nil {
-			v.Note = fmt.Sprint("the monitor panicked: ", p)
-		}
-	}()
-	ruling := monitor.Judge(g.Monitor, t.view(g.Sees), g.Threshold)
-	switch {
-	case ruling.Note != "":
-		v.Note = ruling.Note
-	case ruling.Flag:
-		v.State, v.Score = Block, ruling.Score
-	default:
-		v.State, v.Score = Pass, ruling.Score
-	}
-	return v
-}
-
-// name returns the monitor's name; its type if not even that can be had.
-func (g Gate) name() (name string) {
-	defer func() {
-		if recover() != nil {
-			name = fmt.Sprintf("%T", g.Monitor)
-		}
-	}()
-	return g.Monitor.Name()
-}
-
-// view is what a monitor sees.
-func (t *Transcript) view(part Part) monitor.View {
-	v := monitor.View{Prompt: t.Prompt.Text, Answer: t.Output.Text}
-	switch part {
-	case SeesPrivate:
-		v.Chain = t.private
-	case SeesShown:
-		v.Chain = t.shown
-	}
-	return v
 }

@@ -19,6 +19,8 @@ type brokenMonitor float64
 func (brokenMonitor) Name() string                 { return "broken" }
 func (m brokenMonitor) Score(monitor.View) float64 { return float64(m) }
 
+func broken(score float64) monitor.Examiner { return monitor.Local(brokenMonitor(score)) }
+
 // panicking panics, from the first word on.
 type panicking struct{ speechless bool }
 
@@ -39,20 +41,20 @@ func TestGates(t *testing.T) {
 		note     string
 		released bool
 	}{
-		{"pass", Gate{Monitor: brokenMonitor(.4), Threshold: .5, Sees: SeesOutput}, Pass, .4, "", true},
-		{"at the threshold", Gate{Monitor: brokenMonitor(.5), Threshold: .5, Sees: SeesOutput}, Block, .5, "", false},
-		{"threshold unset", Gate{Monitor: brokenMonitor(0), Sees: SeesOutput}, Block, 0, "", false},
-		{"not a number", Gate{Monitor: brokenMonitor(math.NaN()), Threshold: 1, Sees: SeesOutput}, Failed, 0, "NaN", false},
-		{"infinite", Gate{Monitor: brokenMonitor(math.Inf(1)), Threshold: 1, Sees: SeesOutput}, Failed, 0, "+Inf", false},
-		{"negative", Gate{Monitor: brokenMonitor(-1), Threshold: 1, Sees: SeesOutput}, Failed, 0, "-1", false},
-		{"panicking", Gate{Monitor: panicking{}, Threshold: 1, Sees: SeesPrivate}, Failed, 0, "out of order", false},
-		{"nameless", Gate{Monitor: panicking{true}, Threshold: 1, Sees: SeesPrivate}, Failed, 0, "no name", false},
-		{"nil inside", Gate{Monitor: (*spy)(nil), Threshold: 1, Sees: SeesPrivate}, Failed, 0, "panicked", false},
-		{"off", Gate{Monitor: panicking{true}, Threshold: 1, Sees: SeesShown, Off: true}, NotRun, 0, "switched off", true},
+		{"pass", Gate{Monitor: broken(.4), Threshold: .5, Sees: SeesOutput}, Pass, .4, "", true},
+		{"at the threshold", Gate{Monitor: broken(.5), Threshold: .5, Sees: SeesOutput}, Block, .5, "", false},
+		{"threshold unset", Gate{Monitor: broken(0), Sees: SeesOutput}, Block, 0, "", false},
+		{"not a number", Gate{Monitor: broken(math.NaN()), Threshold: 1, Sees: SeesOutput}, Failed, 0, "NaN", false},
+		{"infinite", Gate{Monitor: broken(math.Inf(1)), Threshold: 1, Sees: SeesOutput}, Failed, 0, "+Inf", false},
+		{"negative", Gate{Monitor: broken(-1), Threshold: 1, Sees: SeesOutput}, Failed, 0, "-1", false},
+		{"panicking", Gate{Monitor: monitor.Local(panicking{}), Threshold: 1, Sees: SeesPrivate}, Failed, 0, "the monitor panicked", false},
+		{"nameless", Gate{Monitor: monitor.Local(panicking{true}), Threshold: 1, Sees: SeesPrivate}, Failed, 0, "the monitor panicked", false},
+		{"nil inside", Gate{Monitor: monitor.Local((*spy)(nil)), Threshold: 1, Sees: SeesPrivate}, Failed, 0, "panicked", false},
+		{"off", Gate{Monitor: monitor.Local(panicking{true}), Threshold: 1, Sees: SeesShown, Off: true}, NotRun, 0, "switched off", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := plain(reasoner(), face())
-			s.Gates = []Gate{{Monitor: brokenMonitor(0), Threshold: 1, Sees: SeesShown}, tc.gate}
+			s.Gates = []Gate{{Monitor: broken(0), Threshold: 1, Sees: SeesShown}, tc.gate}
 			for _, got := range transcripts(t, s, twoPartPrompts(2, 0)) {
 				if len(got.Verdicts) != 2 || got.Verdicts[0].State != Pass {
 					t.Fatalf("verdicts %+v", got.Verdicts)
@@ -73,7 +75,7 @@ func TestGates(t *testing.T) {
 // Writing into a transcript lets nothing out.
 func TestNothingIsReleasedByHand(t *testing.T) {
 	s := plain(reasoner(), face())
-	s.Gates = []Gate{{Monitor: brokenMonitor(1), Threshold: .5, Sees: SeesPrivate}}
+	s.Gates = []Gate{{Monitor: broken(1), Threshold: .5, Sees: SeesPrivate}}
 	got := transcripts(t, s, twoPartPrompts(1))[0]
 	got.Verdicts[0].State, got.Output.Text = Pass, "anything"
 	forged := Transcript{Output: Output{Text: "anything"}}
@@ -94,7 +96,7 @@ func (h hanging) Score(monitor.View) float64 {
 func TestHangingMonitorEndsWithTheContext(t *testing.T) {
 	s := plain(reasoner(), face())
 	m := hanging{make(chan struct{})}
-	s.Gates = []Gate{{Monitor: m, Threshold: 1, Sees: SeesOutput}}
+	s.Gates = []Gate{{Monitor: monitor.Local(m), Threshold: 1, Sees: SeesOutput}}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-m.called
@@ -135,7 +137,7 @@ func TestTwoPartLimits(t *testing.T) {
 			f := face()
 			s := plain(tc.reasoner, f)
 			s.Limits, s.Rewrite = tc.limits, tc.rewrite
-			s.Gates = []Gate{{Monitor: brokenMonitor(0), Threshold: .5, Sees: SeesOutput}}
+			s.Gates = []Gate{{Monitor: broken(0), Threshold: .5, Sees: SeesOutput}}
 			got := transcripts(t, s, twoPartPrompts(0))[0]
 			if got.Partial != tc.partial || got.Private() != tc.private || got.Calls != tc.calls || got.Tokens != tc.tokens {
 				t.Errorf("partial %q with %q, %d calls, %d tokens; want %q with %q, %d calls, %d tokens",
@@ -208,7 +210,7 @@ func TestTwoPartErrors(t *testing.T) {
 }
 
 func TestTwoPartBadSettings(t *testing.T) {
-	good := Gate{Monitor: brokenMonitor(0), Threshold: .5, Sees: SeesOutput}
+	good := Gate{Monitor: broken(0), Threshold: .5, Sees: SeesOutput}
 	for _, tc := range []struct {
 		spoil func(*TwoPart)
 		want  string
