@@ -23,7 +23,7 @@ type ledgerCmd struct {
 }
 
 type ledgerVerifyCmd struct {
-	File string   `arg:"" help:"A ledger, or an export of one." type:"path"`
+	File string   `arg:"" help:"A ledger, a file or the URL of a Postgres database; or an export of one."`
 	Key  string   `help:"The public key of the ledger, or a file with it. Without it, signatures are not checked." placeholder:"PUB"`
 	At   []string `help:"An entry that the ledger must have, as an earlier verification printed it and you kept it elsewhere." placeholder:"SEQ:HASH"`
 	JSON bool     `help:"Print the report as JSON."`
@@ -33,10 +33,12 @@ type ledgerVerifyCmd struct {
 func (ledgerVerifyCmd) Help() string {
 	return `Examples:
   candor ledger verify candor.ledger --key candor.ledger.key.pub
+  candor ledger verify postgres://candor@db.example/candor --key ledger.key.pub
   candor ledger verify ledger.jsonl --key ed25519:0011223344556677889900112233445566778899001122334455667788990011
 
 Each line names an entry that is not as it was written; exit code 0 if there is none. The gateway may go on
-meanwhile. A ledger cannot show that its end was cut off: keep the mark that is printed in another place and
+meanwhile. The password of a database is better given in PGPASSWORD or in ~/.pgpass than in its URL, where other
+users of the machine can see it. A ledger cannot show that its end was cut off: keep the mark that is printed in another place and
 give it to a later verification with --at.`
 }
 
@@ -60,7 +62,7 @@ func (c *ledgerVerifyCmd) Run(ctx context.Context, w *world) error {
 	}
 	if !report.OK() {
 		first := report.Faults[0]
-		return fmt.Errorf("%s does not verify: %s, the first in entry %d", c.File, count(int(report.FaultCount), "fault"), first.Seq)
+		return fmt.Errorf("%s does not verify: %s, the first in entry %d", ledgerName(c.File), count(int(report.FaultCount), "fault"), first.Seq)
 	}
 	return nil
 }
@@ -89,8 +91,19 @@ func (c *ledgerVerifyCmd) check() (check ledger.Check, err error) {
 	return check, nil
 }
 
+// ledgerName is how a ledger is called in what is printed: a URL may have a password.
+func ledgerName(where string) string {
+	if ledger.IsPostgres(where) {
+		return "the ledger in Postgres"
+	}
+	return where
+}
+
 // verifyFile verifies a ledger, or an export if the file is no database.
 func verifyFile(ctx context.Context, path string, check ledger.Check) (report *ledger.Report, err error) {
+	if ledger.IsPostgres(path) {
+		return verifyStore(ctx, path, check)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger: %w", err)
@@ -103,7 +116,11 @@ func verifyFile(ctx context.Context, path string, check ledger.Check) (report *l
 	} else if !bytes.Equal(start, magic) {
 		return ledger.VerifyExport(io.MultiReader(bytes.NewReader(start[:n]), f), check)
 	}
-	r, err := ledger.OpenReader(ctx, path)
+	return verifyStore(ctx, path, check)
+}
+
+func verifyStore(ctx context.Context, where string, check ledger.Check) (report *ledger.Report, err error) {
+	r, err := ledger.OpenReader(ctx, where)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +155,7 @@ func printLedger(out io.Writer, r *ledger.Report) {
 }
 
 type ledgerExportCmd struct {
-	File string `arg:"" help:"A ledger." type:"path"`
+	File string `arg:"" help:"A ledger: a file or the URL of a Postgres database."`
 }
 
 // Help is shown by candor ledger export --help.
@@ -160,12 +177,12 @@ func (c *ledgerExportCmd) Run(ctx context.Context, w *world) (err error) {
 }
 
 type ledgerRedactCmd struct {
-	File  string   `arg:"" help:"A ledger that no gateway is writing." type:"path"`
+	File  string   `arg:"" help:"A ledger: a file that no gateway is writing, or the URL of a Postgres database."`
 	Trace string   `arg:"" help:"ID of the request."`
 	Who   string   `required:"" help:"Who has the texts deleted." placeholder:"W"`
 	Why   string   `required:"" help:"The reason." placeholder:"Y"`
 	Only  []string `help:"Delete only these texts, such as prompt or answer." placeholder:"NAME"`
-	Key   string   `name:"signing-key" help:"File with the key that signs the ledger; FILE.key by default." type:"path" placeholder:"F"`
+	Key   string   `name:"signing-key" help:"File with the key that signs the ledger; FILE.key by default, required for a database." type:"path" placeholder:"F"`
 }
 
 // Help is shown by candor ledger redact --help.
@@ -179,11 +196,18 @@ stay. Copies elsewhere, such as backups and exports, stay as they are.`
 }
 
 func (c *ledgerRedactCmd) Run(ctx context.Context, w *world) (err error) {
-	keyFile := c.Key
-	if keyFile == "" {
+	keyFile, must := c.Key, []string{c.File} // else they would be made anew
+	if ledger.IsPostgres(c.File) {
+		if must = nil; keyFile == "" {
+			return usageError{errors.New("give the key that signs the ledger with --signing-key")}
+		}
+		if err := isLedger(ctx, c.File); err != nil {
+			return err
+		}
+	} else if keyFile == "" {
 		keyFile = c.File + ".key"
 	}
-	for _, path := range []string{c.File, keyFile} { // else both would be made anew
+	for _, path := range append(must, keyFile) {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("there is no %s", path)
 		} else if err != nil {
@@ -205,4 +229,13 @@ func (c *ledgerRedactCmd) Run(ctx context.Context, w *world) (err error) {
 	}
 	fmt.Fprintf(w.stdout, "%s of %s deleted\n", count(n, "text"), c.Trace)
 	return nil
+}
+
+// isLedger tells, by an error, that there is no ledger: opening one to write would make it.
+func isLedger(ctx context.Context, where string) error {
+	r, err := ledger.OpenReader(ctx, where)
+	if err != nil {
+		return err
+	}
+	return r.Close()
 }

@@ -118,3 +118,21 @@ func TestLedgerCommand(t *testing.T) {
 	candorLedger(t, exitUsage, "verify", file, "--key", "ed25519:nonsense")
 	candorLedger(t, exitUsage, "redact", file, "req-1")
 }
+
+// A ledger in Postgres is named by a URL, whose password is nobody's business.
+func TestLedgerCommandURL(t *testing.T) {
+	const where = "postgres://ada:hush@127.0.0.1:1/x"
+	key := filepath.Join(t.TempDir(), "key")
+	if _, err := ledger.LoadKey(key, rng.Secret); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"verify", where}, {"export", where}, {"redact", where, "req-1", "--who", "Ada", "--why", "asked", "--signing-key", key}} {
+		out, said := candorLedger(t, 1, args...)
+		contain(t, said, "127.0.0.1:1/x", "see whether Postgres runs there")
+		if strings.Contains(out+said, "hush") {
+			t.Errorf("candor ledger %s shows the password:\n%s%s", args[0], out, said)
+		}
+	}
+	_, said := candorLedger(t, exitUsage, "redact", where, "req-1", "--who", "Ada", "--why", "asked")
+	contain(t, said, "--signing-key")
+}

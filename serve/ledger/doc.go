@@ -45,14 +45,38 @@
 // # Content
 //
 // What people wrote and what models wrote is not in the chain but beside it: the chain has its commitment, SHA-256 over
-// "candor ledger content 1\n", a secret salt of 32 bytes and the content. [Ledger.Redact] deletes salt and content,
-// overwrites the place they had in the file, and notes in the chain who did it, why, and what it was. The chain can be
-// verified as before, and without the salt nobody can find the content by trying likely ones. A body cannot be redacted: keep
-// what may have to go out of it. Redaction reaches neither backups, nor exports, nor what a disk keeps of overwritten blocks.
+// "candor ledger content 1\n", a secret salt of 32 bytes and the content. [Ledger.Redact] overwrites salt and content with zeros
+// where they lie, and notes in the chain who did it, why, and what it was. The chain can be verified as before, and without the
+// salt nobody can find the content by trying likely ones. A body cannot be redacted: keep what may have to go out of it.
+// Redaction reaches neither backups, nor exports, nor what a disk keeps of overwritten blocks. Postgres keeps the row as it was
+// in its files until VACUUM, which follows at once, and a later write take its place, and in its own log until that is recycled.
 //
-// # Files
+// # Reading
+//
+// A [Reader] sees an entry as soon as it has a receipt. It may stay open beside the [Ledger], in the same process or another.
+// [Reader.Begins] lists traces, [Reader.Traces] gets them, [Reader.Waiting] finds what waits for a person; none of them reads
+// more of the ledger than it returns. IDs of traces that grow with time make appends cheaper than random ones: their index then
+// grows at one end.
+//
+// # In a file
 //
 // The store is one SQLite file (WAL, synchronous=FULL). One process writes, under the lock FILE.lock; any number reads at
-// any time, as [OpenReader] does. [Reader.Export] writes the entries as JSON lines, which [VerifyExport] checks without the
-// store.
+// any time. Its write-ahead log has some 16 MB, more only while somebody reads for long; another goroutine than the writer moves
+// entries from there to the file.
+//
+// # In Postgres
+//
+// Several gateways may share a ledger in a Postgres database: give all the same URL and the same key. The tables lie in the schema
+// candor, or in the one that the URL names as search_path; the database must have UTF-8 and fsync on. There is one chain: each
+// group commit locks the row that says where the chain stands, appends, and goes on when the transaction is durable
+// (synchronous_commit=on), in two round trips. A signature of one gateway covers what the others have written before.
+//
+// A trace belongs to the gateway that began it, by [Options].Instance, and only that one can go on with it. Each gateway tells
+// every few seconds that it is alive. When nothing was heard of one for 15 s, any other abandons its traces, unless Postgres
+// itself was away just before; one that was only slow finds [ErrNotBegun] when it wants to end them, and releases nothing.
+//
+// While Postgres is away, appends fail about as soon as [Options].Busy says, and nothing is kept; the ledger connects again by
+// itself. Connect to Postgres itself or to a pool by session: one by transaction does not keep the settings.
+//
+// [Reader.Export] writes the entries as JSON lines, which [VerifyExport] checks without the store.
 package ledger

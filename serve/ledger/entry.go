@@ -72,63 +72,8 @@ type Entry struct {
 	Contents []Content       `json:"contents,omitempty"`
 	Prev     Hash            `json:"prev"`
 	Hash     Hash            `json:"hash"`
-}
 
-// Content is a text that belongs to an entry and may be redacted: a prompt, a chain of thought, an answer.
-type Content struct {
-	Name       string
-	Commitment Hash
-	// Salt has 32 bytes; nil if the content was redacted.
-	Salt []byte
-	Data []byte
-}
-
-// Redacted tells whether the content was deleted.
-func (c *Content) Redacted() bool { return len(c.Salt) == 0 }
-
-// commit returns the commitment to the content.
-func (c *Content) commit() Hash {
-	h := sha256.New()
-	h.Write([]byte("candor ledger content 1\n"))
-	h.Write(c.Salt)
-	h.Write(c.Data)
-	return Hash(h.Sum(nil))
-}
-
-// contentLine is a content in an export. Text is the content if that is UTF-8, else Base64 is.
-type contentLine struct {
-	Name       string  `json:"name"`
-	Commitment Hash    `json:"commitment"`
-	Salt       []byte  `json:"salt,omitempty"`
-	Text       *string `json:"text,omitempty"`
-	Base64     []byte  `json:"base64,omitempty"`
-}
-
-// MarshalJSON writes content as text where it can.
-func (c Content) MarshalJSON() ([]byte, error) {
-	line := contentLine{Name: c.Name, Commitment: c.Commitment, Salt: c.Salt}
-	switch {
-	case c.Redacted():
-	case utf8.Valid(c.Data):
-		text := string(c.Data)
-		line.Text = &text
-	default:
-		line.Base64 = c.Data
-	}
-	return pack(line)
-}
-
-// UnmarshalJSON reads what MarshalJSON writes.
-func (c *Content) UnmarshalJSON(data []byte) error {
-	var line contentLine
-	if err := json.Unmarshal(data, &line); err != nil {
-		return err
-	}
-	*c = Content{Name: line.Name, Commitment: line.Commitment, Salt: line.Salt, Data: line.Base64}
-	if line.Text != nil {
-		c.Data = []byte(*line.Text)
-	}
-	return nil
+	stored []byte // the contents as a store holds them, of an entry to append
 }
 
 // pack writes v as JSON on one line and leaves < and > as they are, so that packed JSON inside stays what was hashed.
@@ -246,11 +191,9 @@ func (e *Entry) ready(secret func(n int) []byte) (size int, err error) {
 		contents[i].Commitment = contents[i].commit()
 		size += len(c.Name) + len(c.Data) + saltLen
 	}
-	e.Contents = contents
+	e.Contents, e.stored = contents, storedContents(contents)
 	return size, nil
 }
-
-const saltLen = 32
 
 func checkTrace(trace string) error {
 	if len(trace) > maxTrace || !utf8.ValidString(trace) || strings.ContainsFunc(trace, func(r rune) bool { return r < ' ' || r == 0x7f }) {

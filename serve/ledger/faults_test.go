@@ -25,6 +25,8 @@ func until(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("never: %s", what)
 }
 
+func fileOf(l *Ledger) *sqliteStore { return l.store.(*sqliteStore) }
+
 // When the store is away, requests are refused, what was promised stays, and it goes on by itself once the store is back.
 func TestStoreAway(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -32,7 +34,7 @@ func TestStoreAway(t *testing.T) {
 		says string
 	}{
 		"locked": {func(t *testing.T, l *Ledger) func() {
-			db, err := sql.Open("sqlite", "file:"+l.path+"?_txlock=immediate")
+			db, err := sql.Open("sqlite", "file:"+fileOf(l).path+"?_txlock=immediate")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +50,7 @@ func TestStoreAway(t *testing.T) {
 		}, "another program has it locked"},
 		"full": {func(t *testing.T, l *Ledger) func() {
 			pages := func(sql string) {
-				if _, err := l.store.db.Exec(sql); err != nil {
+				if err := fileOf(l).exec(t.Context(), sql); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -56,11 +58,12 @@ func TestStoreAway(t *testing.T) {
 			return func() { pages("PRAGMA max_page_count = 1000000") }
 		}, "the disk is full"},
 		"moved": {func(t *testing.T, l *Ledger) func() {
-			if err := os.Rename(l.path, l.path+".away"); err != nil {
+			path := fileOf(l).path
+			if err := os.Rename(path, path+".away"); err != nil {
 				t.Fatal(err)
 			}
 			return func() {
-				if err := os.Rename(l.path+".away", l.path); err != nil {
+				if err := os.Rename(path+".away", path); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -141,13 +144,14 @@ func TestQueueIsBounded(t *testing.T) {
 }
 
 // A caller that goes away while its entry waits leaves nothing behind.
-func TestCancelled(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "l")
+func TestCancelled(t *testing.T) { eachStore(t, testCancelled) }
+
+func testCancelled(t *testing.T, path string) {
 	l := open(t, path, options())
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	cancelled := 0
-	for i := range 200 {
+	for i := range 30 {
 		trace := fmt.Sprint(i)
 		_, err := l.Begin(ctx, trace, nil)
 		if errors.Is(err, context.Canceled) {
@@ -165,15 +169,16 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("unfinished: %q", open)
 	}
 	closed(t, l)
-	if r := good(t, path); r.Begun != int64(200-cancelled) || r.Ended != r.Begun {
+	if r := good(t, path); r.Begun != int64(30-cancelled) || r.Ended != r.Begun {
 		t.Errorf("%d cancelled, report %+v", cancelled, r)
 	}
 }
 
 // A commit may be on the disk although the disk reported an error. Then the ledger goes on from there, and gives up the
 // requests whose callers were told that they had not begun.
-func TestCommitMadeDespiteItsError(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "l")
+func TestCommitMadeDespiteItsError(t *testing.T) { eachStore(t, testCommitMadeDespiteItsError) }
+
+func testCommitMadeDespiteItsError(t *testing.T, path string) {
 	l := open(t, path, options())
 	requests(t, l, 1)
 	before := l.state // the writer is idle
@@ -182,6 +187,7 @@ func TestCommitMadeDespiteItsError(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.state = before
+	delete(l.open, "told it failed")
 	if _, err := request(context.Background(), l, "next"); err != nil {
 		t.Fatal(err)
 	}
@@ -195,11 +201,16 @@ func TestCommitMadeDespiteItsError(t *testing.T) {
 }
 
 // A start that has many requests to give up signs as often as any other writer.
-func TestManyUnfinished(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "l")
+func TestManyUnfinished(t *testing.T) { eachStore(t, testManyUnfinished) }
+
+func testManyUnfinished(t *testing.T, path string) {
 	l := open(t, path, options())
-	for i := range 2 * Every {
-		if _, err := l.Begin(context.Background(), fmt.Sprint(i), nil); err != nil {
+	for k := range 2 {
+		begins := make([]Entry, Every)
+		for i := range begins {
+			begins[i] = Entry{Kind: KindBegin, Trace: fmt.Sprint(k, "-", i)}
+		}
+		if _, err := l.Append(context.Background(), begins...); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,13 +10,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // child is a gateway under load until it is killed: it prints each receipt that it got.
 func child(path string) {
 	opts := options()
+	opts.Busy, opts.Instance = 5*time.Second, os.Getenv("CANDOR_LEDGER_INSTANCE")
 	l, err := Open(context.Background(), path, opts)
 	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	if _, err := l.Begin(context.Background(), fmt.Sprintf("%d-open", os.Getpid()), nil); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
@@ -76,7 +82,7 @@ func killed(t *testing.T, path string, after int) (marks []Mark) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), "CANDOR_LEDGER_CHILD="+path)
+	cmd.Env = append(os.Environ(), "CANDOR_LEDGER_CHILD="+path, "CANDOR_LEDGER_INSTANCE=killed")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

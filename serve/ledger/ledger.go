@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/gofrs/flock"
 )
 
 // Every is the most entries that follow each other without a checkpoint.
@@ -45,8 +44,13 @@ type Options struct {
 	Busy time.Duration
 	// Sign is how long an entry waits for a checkpoint; 5 s if 0.
 	Sign time.Duration
+	// Instance names this gateway among those that share a Postgres database, in letters, digits, - and _. A gateway that
+	// starts gives up at once what one of the same name has left open, and shuts that out if it still runs; the requests of
+	// others it gives up once nothing was heard of them for some time. "" means a name of its own for each start.
+	Instance string
 
 	retry time.Duration // between tries of a store that is away
+	lease time.Duration // how long nothing is heard of a gateway before it is taken for dead
 }
 
 func (o *Options) setDefaults() {
@@ -59,14 +63,18 @@ func (o *Options) setDefaults() {
 	if o.retry == 0 {
 		o.retry = time.Second
 	}
+	if o.lease == 0 {
+		o.lease = 15 * time.Second
+	}
+	if o.Instance == "" {
+		o.Instance = fmt.Sprintf("%x", o.Secret(8))
+	}
 }
 
 // Ledger is an open ledger. Its methods may be called concurrently.
 type Ledger struct {
-	path   string
 	opts   Options
-	lock   *flock.Flock
-	store  *store
+	store  store
 	queue  chan *write
 	wake   chan struct{}
 	writer sync.WaitGroup
@@ -79,7 +87,7 @@ type Ledger struct {
 	given     map[string]string // traces to abandon, and why
 	err       error             // of the last try to write
 	stats     Stats
-	unended   map[string]bool // a copy of state.open for others than the writer
+	open      map[string]int64 // traces that have begun and not ended, with the number of the begin; only the writer writes
 	recovered []string
 
 	state state // the writer's alone
@@ -95,26 +103,24 @@ type Stats struct {
 	Open    int   `json:"open"`    // traces that have begun and not ended
 }
 
-// Open opens the ledger in the file called path, and makes it if there is none. Traces that a killed process left open are
-// abandoned; [Ledger.Recovered] lists them.
-func Open(ctx context.Context, path string, opts Options) (*Ledger, error) {
+// Open opens the ledger at where, and makes it if there is none: a file, or the URL of a Postgres database, postgres://...,
+// that several gateways with the same key may share. Traces that a killed process left open are abandoned; [Ledger.Recovered]
+// lists them.
+func Open(ctx context.Context, where string, opts Options) (*Ledger, error) {
 	if len(opts.Key) != ed25519.PrivateKeySize || opts.Clock == nil || opts.Secret == nil {
 		return nil, errors.New("opening a ledger: options without key, clock or secret")
 	}
 	opts.setDefaults()
-	l := &Ledger{path: path, opts: opts, lock: flock.New(path + ".lock"), queue: make(chan *write, queueLen), wake: make(chan struct{}, 1), given: map[string]string{}}
-	got, err := l.lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("locking the ledger %s: %w", path, err)
+	if !plainWord(strings.ToLower(opts.Instance), maxName) {
+		return nil, fmt.Errorf("opening a ledger: the gateway has the name %q: want at most %d letters, digits, - and _", opts.Instance, maxName)
 	}
-	if !got {
-		return nil, fmt.Errorf("another process writes to the ledger %s: stop that gateway first, or choose another file", path)
-	}
-	if l.store, err = openStore(ctx, path, opts.Busy); err != nil {
-		return nil, errors.Join(err, l.lock.Unlock())
+	l := &Ledger{opts: opts, queue: make(chan *write, queueLen), wake: make(chan struct{}, 1), given: map[string]string{}}
+	var err error
+	if l.store, err = openStore(ctx, where, &l.opts); err != nil {
+		return nil, err
 	}
 	if err := l.start(ctx); err != nil {
-		return nil, errors.Join(explain(path, err), l.store.close(), l.lock.Unlock())
+		return nil, errors.Join(l.store.explain(err), l.store.close())
 	}
 	l.writer.Go(l.run)
 	return l, nil
@@ -126,21 +132,18 @@ func (l *Ledger) start(ctx context.Context) error {
 		return err
 	}
 	if l.state.seq == 0 {
-		body, err := Marshal(map[string]string{"ledger": fmt.Sprintf("%x", l.opts.Secret(16)), "key": l.publicKey()})
-		if err != nil {
+		if err := l.commit(nil, 0); err != nil {
 			return err
 		}
-		first := &write{entries: []Entry{{Kind: KindLedger, Body: body}}}
-		return l.commit([]*write{first}, true)
 	}
 	if err := l.checkOurs(ctx); err != nil {
 		return err
 	}
-	l.recovered = slices.Sorted(maps.Keys(l.state.open))
+	l.recovered = slices.Sorted(maps.Keys(l.open))
 	for _, trace := range l.recovered {
 		l.given[trace] = "the process that wrote the ledger ended before the request did"
 	}
-	return l.commit(nil, true)
+	return l.commit(nil, sign|beat)
 }
 
 func (l *Ledger) publicKey() string {
@@ -149,7 +152,7 @@ func (l *Ledger) publicKey() string {
 
 // checkOurs refuses a ledger that another key signs, or whose last entry is not what it was.
 func (l *Ledger) checkOurs(ctx context.Context) error {
-	first, err := readEntries(ctx, l.store.db, "WHERE seq = 1")
+	first, err := readEntries(ctx, l.store, "WHERE seq = 1")
 	if err != nil {
 		return err
 	}
@@ -174,7 +177,7 @@ func (l *Ledger) Close() error {
 	close(l.queue)
 	l.gate.Unlock()
 	l.writer.Wait()
-	return errors.Join(l.Err(), l.store.close(), l.lock.Unlock())
+	return errors.Join(l.Err(), l.store.close())
 }
 
 // Err returns why the store takes no entries, nil if it does, as far as the last try has shown.
@@ -189,7 +192,7 @@ func (l *Ledger) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stats
-	s.Waiting, s.Open = len(l.queue), len(l.unended)
+	s.Waiting, s.Open = len(l.queue), len(l.open)
 	return s
 }
 
@@ -197,7 +200,7 @@ func (l *Ledger) Stats() Stats {
 func (l *Ledger) Unfinished() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Sorted(maps.Keys(l.unended))
+	return slices.Sorted(maps.Keys(l.open))
 }
 
 // Recovered returns the traces that [Open] found open and abandoned, in order.
@@ -267,7 +270,7 @@ func (l *Ledger) Redact(ctx context.Context, trace, who, why string, names ...st
 // the next [Open] at the latest. A trace that is not open is left as it is.
 func (l *Ledger) Abandon(trace, why string) {
 	l.mu.Lock()
-	if l.unended[trace] {
+	if _, ok := l.open[trace]; ok {
 		l.given[trace] = why
 	}
 	l.mu.Unlock()
@@ -302,7 +305,7 @@ func (l *Ledger) enqueue(w *write, isNew bool) error {
 	l.gate.RLock()
 	defer l.gate.RUnlock()
 	if l.closed {
-		return fmt.Errorf("%w: %s is closed", ErrUnavailable, l.path)
+		return fmt.Errorf("%w: it is closed", ErrUnavailable)
 	}
 	if isNew {
 		if err := l.Err(); err != nil {

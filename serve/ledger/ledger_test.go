@@ -23,7 +23,13 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("CANDOR_LEDGER_CHILD"); path != "" {
 		child(path)
 	}
-	goleak.VerifyTestMain(m)
+	code := m.Run()
+	stopServer()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Println(err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 var testKey = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
@@ -36,8 +42,17 @@ func options() Options {
 	return Options{Key: testKey, Clock: func() time.Time { return at }, Secret: rng.Secret, Busy: 50 * time.Millisecond, Sign: time.Hour, retry: time.Hour}
 }
 
+// eachStore runs a test with a place in each kind of store.
+func eachStore(t *testing.T, test func(t *testing.T, where string)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, filepath.Join(t.TempDir(), "a b#?%.ledger")) })
+	t.Run("postgres", func(t *testing.T) { test(t, database(t)) })
+}
+
 func open(t testing.TB, path string, opts Options) *Ledger {
 	t.Helper()
+	if IsPostgres(path) && opts.Busy < time.Second {
+		opts.Busy = 5 * time.Second // the machine may be busy too
+	}
 	l, err := Open(context.Background(), path, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -115,8 +130,9 @@ func requests(t testing.TB, l *Ledger, n int) {
 	}
 }
 
-func TestWhatIsAppendedIsThere(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a b#?%.ledger")
+func TestWhatIsAppendedIsThere(t *testing.T) { eachStore(t, testWhatIsAppendedIsThere) }
+
+func testWhatIsAppendedIsThere(t *testing.T, path string) {
 	l := open(t, path, options())
 	receipts, err := request(context.Background(), l, "req-1")
 	if err != nil {
@@ -163,8 +179,9 @@ func TestHashIsFrozen(t *testing.T) {
 	}
 }
 
-func TestRefusedEntries(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "l")
+func TestRefusedEntries(t *testing.T) { eachStore(t, testRefusedEntries) }
+
+func testRefusedEntries(t *testing.T, path string) {
 	l := open(t, path, options())
 	ctx := context.Background()
 	if _, err := l.Begin(ctx, "open", nil); err != nil {
@@ -210,8 +227,9 @@ func TestRefusedEntries(t *testing.T) {
 }
 
 // What gathers while one commit is under way goes into the next one.
-func TestGroupCommit(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "l")
+func TestGroupCommit(t *testing.T) { eachStore(t, testGroupCommit) }
+
+func testGroupCommit(t *testing.T, path string) {
 	l := open(t, path, options())
 	before := l.Stats()
 	var wg sync.WaitGroup
@@ -237,8 +255,9 @@ func TestGroupCommit(t *testing.T) {
 	}
 }
 
-func TestClockGoingBack(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "l")
+func TestClockGoingBack(t *testing.T) { eachStore(t, testClockGoingBack) }
+
+func testClockGoingBack(t *testing.T, path string) {
 	opts := options()
 	start := opts.Clock()
 	var now time.Time

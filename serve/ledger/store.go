@@ -3,236 +3,108 @@ package ledger
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// format is the store's user_version.
-const format = 1
-
-// A content without salt was redacted. The table begun has the traces that are open, so that a start need not read all
-// entries; nothing in it counts as evidence.
-const schema = `
-CREATE TABLE entries (
-	seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, back INTEGER NOT NULL, kind TEXT NOT NULL, trace TEXT NOT NULL,
-	body TEXT NOT NULL, prev BLOB NOT NULL, hash BLOB NOT NULL
-) STRICT;
-CREATE INDEX traces ON entries (trace) WHERE trace <> '';
-CREATE TABLE contents (
-	seq INTEGER NOT NULL, place INTEGER NOT NULL, name TEXT NOT NULL, commitment BLOB NOT NULL, salt BLOB, content BLOB,
-	PRIMARY KEY (seq, place)
-) STRICT;
-CREATE TABLE begun (trace TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 1;
-`
-
-const (
-	selectEntries  = "SELECT seq, time, back, kind, trace, body, prev, hash FROM entries "
-	selectContents = "SELECT seq, name, commitment, salt, content FROM contents "
-)
-
-// store is the SQLite file as its one writer sees it.
-type store struct {
-	path string
-	file os.FileInfo
-	db   *sql.DB
-	// Statements of db.
-	entry, content, begin, end *sql.Stmt
+// position is where a chain stands.
+type position struct {
+	seq      int64
+	hash     Hash
+	time     int64 // Unix milliseconds
+	unsigned int   // entries since the last checkpoint, at most Every
 }
 
-// openStore opens the file, whose lock is held, and makes its tables if it is new. busy is how long to wait for a program
-// that has the file locked.
-func openStore(ctx context.Context, path string, busy time.Duration) (*store, error) {
-	s := &store{path: path}
-	settings := fmt.Sprintf("_pragma=busy_timeout(%d)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)&_txlock=immediate", busy.Milliseconds())
-	var err error
-	if s.db, err = openFile(path, settings); err != nil {
-		return nil, err
-	}
-	s.db.SetMaxOpenConns(1)
-	err = s.makeTables(ctx)
-	if err == nil {
-		err = s.prepare(ctx)
-	}
-	if err == nil {
-		s.file, err = os.Stat(path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return nil, errors.Join(explain(path, err), s.close())
-	}
-	return s, nil
+// source answers queries, whose arguments are called $1, $2 and so on.
+type source interface {
+	// each calls f for each row.
+	each(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error
+	// explain says of which ledger an error is, and what to do about it.
+	explain(err error) error
+	close() error
 }
 
-func (s *store) makeTables(ctx context.Context) error {
-	version, err := userVersion(ctx, s.db)
-	if err != nil {
-		return err
-	}
-	if version != 0 {
-		return checkVersion(version)
-	}
-	var tables int
-	if err := s.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return err
-	}
-	if tables > 0 {
-		return errNoLedger
-	}
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if _, err := tx.ExecContext(ctx, schema); err != nil {
-		return errors.Join(err, ignoreDone(tx.Rollback()))
-	}
-	return tx.Commit()
+// store is where the entries of a ledger lie, as the writer of one process sees it. Its methods are not called concurrently.
+type store interface {
+	source
+	// load returns where the chain stands, and which traces this ledger has open: the number of each one's begin.
+	load(ctx context.Context) (position, map[string]int64, error)
+	// begin begins a transaction, in which nobody else writes; was is where the chain stood after the last one. A group of
+	// writes is to follow. errLapsed says to load first.
+	begin(ctx context.Context, was position, group []*write) (transaction, error)
+	// purge removes what was redacted from wherever else the store may have it, and tells whether that was possible now.
+	purge(ctx context.Context) (done bool, err error)
+	// beats says how often to call beat in a transaction; 0 is never.
+	beats() time.Duration
 }
 
-func (s *store) prepare(ctx context.Context) (err error) {
-	for _, q := range []struct {
-		stmt **sql.Stmt
-		text string
-	}{
-		{&s.entry, "INSERT INTO entries (seq, time, back, kind, trace, body, prev, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
-		{&s.content, "INSERT INTO contents (seq, place, name, commitment, salt, content) VALUES (?, ?, ?, ?, ?, ?)"},
-		{&s.begin, "INSERT INTO begun VALUES (?) ON CONFLICT DO NOTHING"},
-		{&s.end, "DELETE FROM begun WHERE trace = ?"},
-	} {
-		if *q.stmt, err = s.db.PrepareContext(ctx, q.text); err != nil {
-			return err
-		}
-	}
-	return nil
+// transaction is what one group commit does to the store.
+type transaction interface {
+	// at returns where the chain stood when the transaction began.
+	at() position
+	// taken tells whether another ledger has a trace of the group open.
+	taken(trace string) bool
+	insert(ctx context.Context, entries []*Entry) error
+	// each and exec are for what insert cannot do.
+	each(ctx context.Context, query string, args []any, f func(scan func(...any) error) error) error
+	exec(ctx context.Context, query string, args ...any) error
+	// beat says that this ledger is alive, and returns the open traces of those that are not.
+	beat(ctx context.Context) (orphans []string, err error)
+	// commit makes all durable, or rolls back and says why not. The chain then stands at now, and no open trace of this ledger began before since; 0 if that
+	// is not known.
+	commit(ctx context.Context, now position, since int64) error
+	rollback() error
 }
 
-// same tells whether the file still is the one that was opened. SQLite would go on writing to one that was deleted.
-func (s *store) same() error {
-	info, err := os.Stat(s.path)
-	if err == nil && !os.SameFile(info, s.file) {
-		err = errors.New("another file has taken its place")
+// errLapsed says that others have taken this ledger for dead, and have given up its traces.
+var errLapsed = errors.New("other gateways have seen no sign of life from this one for too long, and gave up its requests")
+
+// openStore opens a Postgres database if where is a URL of one, else a file.
+func openStore(ctx context.Context, where string, opts *Options) (store, error) {
+	if IsPostgres(where) {
+		return openPostgres(ctx, where, opts)
 	}
-	if err != nil {
-		return fmt.Errorf("%s was moved or deleted while in use; put it back, or start the gateway again to begin a new ledger: %w", s.path, err)
-	}
-	return nil
+	return openSQLite(ctx, where, opts.Busy)
 }
 
-// insert writes an entry.
-func (s *store) insert(tx *sql.Tx, e *Entry) error {
-	if _, err := tx.Stmt(s.entry).Exec(e.Seq, e.Time.UnixMilli(), e.Back, string(e.Kind), e.Trace, string(e.Body), e.Prev[:], e.Hash[:]); err != nil {
-		return err
-	}
-	for i := range e.Contents {
-		c := &e.Contents[i]
-		data := c.Data
-		if data == nil {
-			data = []byte{}
-		}
-		if _, err := tx.Stmt(s.content).Exec(e.Seq, i, c.Name, c.Commitment[:], c.Salt, data); err != nil {
-			return err
-		}
-	}
-	var err error
-	switch e.Kind {
-	case KindBegin:
-		_, err = tx.Stmt(s.begin).Exec(e.Trace)
-	case KindEnd, KindAbandoned:
-		_, err = tx.Stmt(s.end).Exec(e.Trace)
-	}
-	return err
+// IsPostgres tells whether a ledger lies in a Postgres database: whether where begins with postgres:// or postgresql://.
+func IsPostgres(where string) bool {
+	return strings.HasPrefix(where, "postgres://") || strings.HasPrefix(where, "postgresql://")
 }
 
-// head returns the last entry, nil if there is none.
-func (s *store) head(ctx context.Context) (*Entry, error) {
-	found, err := readEntries(ctx, s.db, "ORDER BY seq DESC LIMIT 1")
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return &found[0], nil
-}
+const selectEntries = "SELECT seq, time, back, kind, trace, body, prev, hash, contents FROM entries "
 
-// begun returns the traces that are open in the store.
-func (s *store) begun(ctx context.Context) (open map[string]bool, err error) {
-	rows, err := s.db.QueryContext(ctx, "SELECT trace FROM begun")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	open = map[string]bool{}
-	for rows.Next() {
-		var trace string
-		if err := rows.Scan(&trace); err != nil {
-			return nil, err
-		}
-		open[trace] = true
-	}
-	return open, rows.Err()
-}
-
-// purge moves all from the write-ahead log to the file and empties the log, so that what was deleted is in neither. It
-// tells whether that was possible: somebody may be reading.
-func (s *store) purge(ctx context.Context) (done bool, err error) {
-	var busy, pages, moved int
-	err = s.db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved)
-	return err == nil && busy == 0, err
-}
-
-func (s *store) close() error {
-	var errs []error
-	for _, stmt := range []*sql.Stmt{s.entry, s.content, s.begin, s.end} {
-		if stmt != nil {
-			errs = append(errs, stmt.Close())
-		}
-	}
-	return explain(s.path, errors.Join(append(errs, s.db.Close())...))
-}
-
-// querier is what both a database and a transaction can do.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-// readEntries returns entries without their contents.
-func readEntries(ctx context.Context, db querier, where string, args ...any) (out []Entry, err error) {
-	rows, err := db.QueryContext(ctx, selectEntries+where, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
+// eachEntry calls f with each entry that a query finds.
+func eachEntry(ctx context.Context, from source, where string, args []any, f func(*Entry) error) error {
+	return from.each(ctx, selectEntries+where, args, func(scan func(...any) error) error {
 		var e Entry
 		var at int64
-		var body, prev, hash []byte
-		if err := rows.Scan(&e.Seq, &at, &e.Back, (*string)(&e.Kind), &e.Trace, &body, &prev, &hash); err != nil {
-			return nil, err
+		var body, prev, hash, contents []byte
+		if err := scan(&e.Seq, &at, &e.Back, (*string)(&e.Kind), &e.Trace, &body, &prev, &hash, &contents); err != nil {
+			return err
 		}
 		e.Time, e.Body = time.UnixMilli(at).UTC(), body
 		e.Prev, e.Hash = storedHash(prev), storedHash(hash)
-		out = append(out, e)
-	}
-	return out, rows.Err()
+		e.Contents = readContents(contents)
+		return f(&e)
+	})
 }
 
-// scanContent reads one row of selectContents.
-func scanContent(rows *sql.Rows) (seq int64, c Content, err error) {
-	var commitment []byte
-	if err := rows.Scan(&seq, &c.Name, &commitment, &c.Salt, &c.Data); err != nil {
-		return 0, Content{}, err
-	}
-	c.Commitment = storedHash(commitment)
-	return seq, c, nil
+// readEntries returns the entries that a query finds.
+func readEntries(ctx context.Context, from source, where string, args ...any) (out []Entry, err error) {
+	err = eachEntry(ctx, from, where, args, func(e *Entry) error {
+		out = append(out, *e)
+		return nil
+	})
+	return out, err
+}
+
+// number returns the number that a query finds.
+func number(ctx context.Context, from source, query string, args ...any) (n int64, err error) {
+	err = from.each(ctx, query, args, func(scan func(...any) error) error { return scan(&n) })
+	return n, err
 }
 
 // storedHash returns a hash from the store. One of another length was tampered with: it becomes a hash that nothing has.
@@ -243,73 +115,21 @@ func storedHash(b []byte) Hash {
 	return Hash(b)
 }
 
-var errNoLedger = errors.New("it is a database of another program, not a ledger: choose another file")
-
-func userVersion(ctx context.Context, db *sql.DB) (version int, err error) {
-	err = db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
-	return version, err
-}
-
-func checkVersion(version int) error {
-	if version != format {
-		return fmt.Errorf("it has format %d, and this candor knows format %d: use the candor that wrote it, or another file", version, format)
+// standing reads where the chain stands, and refuses to go on from a last entry that is not what it was.
+func standing(ctx context.Context, from source) (now position, err error) {
+	last, err := readEntries(ctx, from, "ORDER BY seq DESC LIMIT 1")
+	if err != nil || len(last) == 0 {
+		return now, err
 	}
-	return nil
-}
-
-// openFile opens a database with SQLite's settings for a connection.
-func openFile(path, settings string) (*sql.DB, error) {
-	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(filepath.ToSlash(path))
-	if filepath.VolumeName(path) != "" {
-		escaped = "/" + escaped
+	e := &last[0]
+	if e.sum() != e.Hash {
+		return now, fmt.Errorf("entry %d, the last, is not as it was written: candor ledger verify says more", e.Seq)
 	}
-	db, err := sql.Open("sqlite", "file:"+escaped+"?"+settings)
+	signed, err := number(ctx, from, "SELECT COALESCE(MAX(seq), 0) FROM entries WHERE seq > $1 AND kind = $2", e.Seq-Every, string(KindCheckpoint))
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, err)
+		return now, err
 	}
-	return db, nil
+	return position{e.Seq, e.Hash, e.Time.UnixMilli(), int(min(e.Seq-signed, Every))}, nil
 }
 
-// explain says what to do about an error of SQLite's.
-func explain(path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var e *sqlite.Error
-	if errors.As(err, &e) {
-		switch e.Code() & 0xff {
-		case sqlite3.SQLITE_FULL:
-			err = fmt.Errorf("the disk is full; make room on it (%w)", err)
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-			err = fmt.Errorf("another program has it locked; close that (%w)", err)
-		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-			err = fmt.Errorf("the file is damaged or no ledger; put a copy in its place, or move it away to begin a new ledger (%w)", err)
-		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-			err = fmt.Errorf("it cannot be opened for this; check the rights of the file and of its folder (%w)", err)
-		case sqlite3.SQLITE_IOERR:
-			err = fmt.Errorf("the disk reports an error; check it (%w)", err)
-		}
-	}
-	return fmt.Errorf("the ledger %s: %w", path, err)
-}
-
-// ignoreDone leaves out that SQLite has rolled back by itself, as it does when the disk is full.
-func ignoreDone(err error) error {
-	var e *sqlite.Error
-	if errors.Is(err, sql.ErrTxDone) || errors.As(err, &e) {
-		return nil
-	}
-	return err
-}
-
-// syncDir makes new files in dir durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there
-	}
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+const formatError = "it has format %d, and this candor knows format %d: use the candor that wrote it, or another place"
