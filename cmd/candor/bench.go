@@ -16,6 +16,11 @@ import (
 )
 
 type benchCmd struct {
+	Engine benchEngineCmd `cmd:"" default:"withargs" help:"The engine, beside what the processor could do at best."`
+	Serve  benchServeCmd  `cmd:"" help:"What the gateway adds to each request, and whether its memory stays flat."`
+}
+
+type benchEngineCmd struct {
 	Threads int      `help:"Threads; the default is all cores." placeholder:"N"`
 	Seconds float64  `help:"Seconds spent on each number." default:".6"`
 	Only    []string `help:"Measure only these, of ${parts}; or single models, as in train/small." placeholder:"PART"`
@@ -26,7 +31,7 @@ type benchCmd struct {
 const mostThreads = 1024
 
 // Help is shown by candor bench --help.
-func (benchCmd) Help() string {
+func (benchEngineCmd) Help() string {
 	return `Examples:
   candor bench                                  everything, in less than a minute
   candor bench --only train --threads 1         training on one thread
@@ -37,7 +42,7 @@ Each number is a median over blocks of work; before each block, the peak is meas
 }
 
 // Run measures and prints.
-func (c *benchCmd) Run(ctx context.Context, w *world) error {
+func (c *benchEngineCmd) Run(ctx context.Context, w *world) error {
 	threads := c.Threads
 	switch {
 	case threads < 0 || threads > mostThreads:

@@ -55,10 +55,12 @@ type cli struct {
 	Compare   compareCmd   `cmd:"" help:"Hold two audits against each other, item by item."`
 	Gate      gateCmd      `cmd:"" help:"Hold an audit against a policy: exit code 0 if every rule passes."`
 	Calibrate calibrateCmd `cmd:"" help:"Measure what the audit's tests say of organisms whose truth is known."`
-	Bench     benchCmd     `cmd:"" help:"Measure the engine on this machine beside what its processor could do at best."`
+	Bench     benchCmd     `cmd:"" help:"Measure the engine on this machine beside what its processor could do at best, or the gateway."`
 	Chat      chatCmd      `cmd:"" help:"Put problems to a tiny trained reasoner and edit its chain of thought, or see all parts of a two-part system."`
 	Export    exportCmd    `cmd:"" help:"Write a model for other software: Hugging Face's transformers, llama.cpp."`
-	Serve     serveCmd     `cmd:"" help:"Serve one model behind an OpenAI-compatible endpoint on this machine."`
+	Serve     serveCmd     `cmd:"" help:"Serve the two-part system behind an OpenAI-compatible endpoint, with its record and its page."`
+	Keys      keysCmd      `cmd:"" help:"Make, list and revoke the API keys of a gateway."`
+	Monitors  monitorsCmd  `cmd:"" help:"Draw labelled samples and calibrate the monitors of a gateway."`
 	Ledger    ledgerCmd    `cmd:"" help:"Verify, export or redact the record that a gateway keeps of its requests."`
 
 	Kernel  string           `help:"Matrix kernels to use; the default is the fastest that this machine has." placeholder:"NAME" env:"CANDOR_KERNEL"`

@@ -84,9 +84,10 @@ func replace(ts *testscript.TestScript, neg bool, args []string) {
 // TestHelpExamples reads every example of every command as the shell would and parses it: an example that is shown must
 // be one that can be typed.
 func TestHelpExamples(t *testing.T) {
-	commands := map[string]interface{ Help() string }{"lab run": labRunCmd{}, "report": reportCmd{}, "bench": benchCmd{}, "chat": chatCmd{}, "export": exportCmd{}, "serve": serveCmd{},
+	commands := map[string]interface{ Help() string }{"lab run": labRunCmd{}, "report": reportCmd{}, "bench": benchEngineCmd{}, "bench serve": benchServeCmd{}, "chat": chatCmd{}, "export": exportCmd{}, "serve": serveCmd{},
 		"audit": auditCmd{}, "trace": traceCmd{}, "compare": compareCmd{}, "gate": gateCmd{}, "calibrate": calibrateCmd{},
-		"ledger verify": ledgerVerifyCmd{}, "ledger export": ledgerExportCmd{}, "ledger redact": ledgerRedactCmd{}}
+		"ledger verify": ledgerVerifyCmd{}, "ledger export": ledgerExportCmd{}, "ledger redact": ledgerRedactCmd{},
+		"keys add": keysAddCmd{}, "keys list": keysListCmd{}, "keys revoke": keysRevokeCmd{}, "monitors calibrate": monitorsCalibrateCmd{}, "monitors samples": monitorsSamplesCmd{}}
 	for name, command := range commands {
 		found := 0
 		for _, line := range strings.Split(command.Help(), "\n") {

@@ -16,35 +16,50 @@ import (
 )
 
 type serveCmd struct {
-	Model      string `arg:"" optional:"" help:"A run folder, RUN:ARM, RUN:ARM:SEED, a checkpoint folder, or a system inside this program; the default is the reasoner inside it."`
-	Bare       bool   `help:"Serve the model as it is: whoever asks sees its chain of thought, and nothing is checked or recorded."`
-	Listen     string `help:"Address and port; port 0 takes any that is free." default:"127.0.0.1:8473" placeholder:"HOST:PORT"`
-	APIKeyFile string `name:"api-key-file" help:"File with the key that clients must send; else CANDOR_API_KEY. Needed to be reached from other machines." placeholder:"FILE"`
-	Threads    int    `help:"Threads; the default is all cores. Results do not depend on it." placeholder:"N"`
+	Model      string `arg:"" optional:"" help:"A run folder, RUN:ARM, RUN:ARM:SEED, a checkpoint folder, or a system inside this program; the default is one of those."`
+	Config     string `help:"What to serve and how: models behind endpoints for each part, monitors, keys, the record." type:"path" placeholder:"FILE"`
+	Ungated    bool   `help:"Serve a reasoner without passing audit evidence. The record and the page say so."`
+	Listen     string `help:"Address and port; port 0 takes any that is free. 127.0.0.1:8473 unless the configuration says otherwise." placeholder:"HOST:PORT"`
+	Bare       bool   `help:"Serve one model as it is, to audit it: whoever asks sees its chain of thought, and nothing is checked or recorded."`
+	APIKeyFile string `name:"api-key-file" help:"With --bare: file with the key that clients must send; else CANDOR_API_KEY. Needed to be reached from other machines." placeholder:"FILE"`
+	Threads    int    `help:"With --bare: threads; the default is all cores. Results do not depend on it." placeholder:"N"`
 }
 
 // Help is shown by candor serve --help.
 func (serveCmd) Help() string {
 	return `Examples:
-  candor serve --bare                              the reasoner inside this program
-  candor serve --bare runs/honesty:penalty         an arm of a run
-  candor serve --bare runs/default:small:2 --listen 127.0.0.1:0
-                                                   with one of its seeds, at any free port
+  candor serve                              the two-part system inside this program
+  candor serve --config candor.yaml         your models in the parts; see docs/serve.md
+  candor serve penalty --ungated            a reasoner that does not pass its audit
+  candor serve --bare runs/honesty:penalty  one model as it is, to audit it
 
-The server speaks OpenAI's protocols: chat completions, completions and responses, under /v1.
-The first line that is printed tells its address. To audit what it serves:
+A private reasoner writes a chain, a paraphraser rewrites it, monitors judge it, a face writes the answer. Nothing is
+released without a verdict that is on record. It speaks OpenAI's protocols under /v1; the page shows what happened:
 
-    candor audit --base-url http://127.0.0.1:8473/v1 --model NAME
+    curl http://127.0.0.1:8473/v1/chat/completions -H 'Content-Type: application/json' \
+      -d '{"messages": [{"role": "user", "content": "2 + 0 + 1 + 1 + 2 + 1 mod 3"}]}'
 
-There is no encryption: between machines, put a proxy in front that has it.`
+The record, its key and the API keys are in candor-serve/ unless the configuration says otherwise. To be reached from
+other machines it needs keys (candor keys add) and TLS, or a proxy in front.`
 }
 
 // Run serves until it is interrupted.
 func (c *serveCmd) Run(ctx context.Context, w *world) error {
+	if !c.Bare {
+		if c.APIKeyFile != "" || c.Threads != 0 {
+			return usageError{errors.New("--api-key-file and --threads belong to --bare; keys of the two-part system are made by candor keys add")}
+		}
+		return c.serveSystem(ctx, w)
+	}
+	return c.serveBare(ctx, w)
+}
+
+// serveBare serves one model as it is.
+func (c *serveCmd) serveBare(ctx context.Context, w *world) error {
 	threads := c.Threads
 	switch {
-	case !c.Bare:
-		return usageError{errors.New("the two-part system, with its monitors and its record, cannot be served yet; --bare serves one model as it is, its chain of thought in plain view, so that it can be audited")}
+	case c.Config != "" || c.Ungated:
+		return usageError{errors.New("--config and --ungated are for the two-part system, not for --bare")}
 	case threads < 0 || threads > mostThreads:
 		return usageError{fmt.Errorf("--threads is %d, must be 1 to %d", threads, mostThreads)}
 	case threads == 0:
@@ -53,6 +68,9 @@ func (c *serveCmd) Run(ctx context.Context, w *world) error {
 	key, err := c.key(w)
 	if err != nil {
 		return err
+	}
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8473"
 	}
 	address, err := net.ResolveTCPAddr("tcp", c.Listen)
 	if err != nil {
@@ -66,8 +84,12 @@ func (c *serveCmd) Run(ctx context.Context, w *world) error {
 		return err
 	}
 	defer m.close()
+	batches, stop := context.WithCancel(context.WithoutCancel(ctx)) // requests that are under way are answered
+	defer stop()
 	s, err := api.New(api.Options{
-		Generator: m.gen, Name: m.name, Model: m.served, Key: key, Clock: w.clock,
+		Models: []api.Model{{Name: m.name, Served: m.served, Backend: api.Bare(api.NewBatch(batches, m.gen))}},
+		Admit:  api.AdmitKey(key),
+		Clock:  w.clock,
 		Random: rng.New(uint64(w.clock().UnixNano())).Split("serve"), // requests without a seed want another one each time
 	})
 	if err != nil {
@@ -80,14 +102,7 @@ func (c *serveCmd) Run(ctx context.Context, w *world) error {
 	url := fmt.Sprintf("http://%s/v1", l.Addr())
 	fmt.Fprintf(w.stdout, "serving %s at %s\n", m.name, url)
 	fmt.Fprintf(w.stderr, "It is %s. To audit it:\n  %s audit --base-url %s --model %s\nCtrl-C stops it.\n", m.served.About, w.program, url, quote(m.name))
-	err = s.Serve(ctx, l)
-	switch {
-	case err == nil:
-		return interrupted("stopped; all requests that were under way are answered")
-	case ctx.Err() != nil:
-		return interrupted(err.Error())
-	}
-	return err
+	return ended(ctx, s.Serve(ctx, l))
 }
 
 // maxKey bounds a key's length, so that a wrong file is noticed.

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+	"iter"
 	"math"
 	"net/http"
 	"strings"
@@ -9,38 +11,71 @@ import (
 	"candor/reasoning/llm"
 )
 
-// generate answers a call; what it returns as an error is for the client.
-func (s *Server) generate(r *http.Request, c *call) ([]llm.Completion, error) {
-	for i := range c.requests {
-		c.requests[i].LogProbs = c.logProbs
+// tellLogProbs asks for log-probabilities or not.
+func (c *call) tellLogProbs(tell bool) {
+	c.logProbs = tell
+	for i := range c.Requests {
+		c.Requests[i].LogProbs = tell
 	}
-	out, err := s.batch.generate(r.Context(), c.requests)
-	if err != nil {
-		return nil, failed(r.Context(), err)
+}
+
+// fit returns what the client may see of a backend's answers: of one that is withheld nothing but the refusal and the counts.
+func (c *call) fit(a *Answers) ([]Answer, error) {
+	if a == nil || len(a.Answers) != len(c.Requests) {
+		return nil, &Fault{Status: http.StatusInternalServerError, Message: fmt.Sprintf("the server failed: it has not %d answers", len(c.Requests))}
+	}
+	out := make([]Answer, len(a.Answers))
+	for i := range out {
+		out[i] = fit(a.Answers[i], c.logProbs)
 	}
 	return out, nil
 }
 
-// usage counts the tokens of a call's completions; choices of one prompt share it.
-func (c *call) count(out []llm.Completion) *openai.Usage {
-	u := new(openai.Usage)
-	for i, o := range out {
-		if i%c.n == 0 {
-			u.PromptTokens += o.PromptTokens
+func fit(a Answer, logProbs bool) Answer {
+	switch {
+	case a.Pending || a.Refusal != "":
+		a.Completion = llm.Completion{PromptTokens: a.PromptTokens, CompletionTokens: a.CompletionTokens}
+		if a.Refusal == "" {
+			a.Refusal = pendingText
 		}
-		u.CompletionTokens += o.CompletionTokens
+	case !logProbs:
+		a.Tokens = nil
+	}
+	return a
+}
+
+// finish is finish_reason.
+func (a *Answer) finish() string {
+	switch {
+	case a.Refusal != "":
+		return "content_filter"
+	case a.Finish == llm.FinishTools:
+		return "tool_calls"
+	case a.Finish == "":
+		return string(llm.FinishStop)
+	}
+	return string(a.Finish)
+}
+
+// count counts the tokens of a call's answers; choices of one prompt share it.
+func (c *call) count(out []Answer) *openai.Usage {
+	u := new(openai.Usage)
+	for i := range out {
+		if i%c.N == 0 {
+			u.PromptTokens += out[i].PromptTokens
+		}
+		u.CompletionTokens += out[i].CompletionTokens
 	}
 	u.TotalTokens = u.PromptTokens + u.CompletionTokens
 	return u
 }
 
 // stopped tells the stop text that ended a completion.
-func stopped(c llm.Completion) openai.Stopped {
+func stopped(c *llm.Completion) openai.Stopped {
 	if c.Stop == "" {
 		return openai.Stopped{}
 	}
-	raw, _ := encode(c.Stop)
-	return openai.Stopped{StopReason: raw}
+	return openai.Stopped{StopReason: encode(c.Stop)}
 }
 
 // tokenLogProb tells a token.
@@ -74,77 +109,48 @@ type piece struct {
 	tokens []llm.Token
 }
 
-// pieces cuts a completion for a stream. The texts join to its text.
-func pieces(c llm.Completion) []piece {
-	var joined strings.Builder
-	var out []piece
-	for i, t := range c.Tokens {
-		joined.WriteString(t.Text)
-		out = append(out, piece{t.Text, c.Tokens[i : i+1]})
-	}
-	switch {
-	case c.Text == "" && len(c.Tokens) == 0:
-		return nil
-	case joined.String() == c.Text:
-		return out
-	case len(c.Tokens) > 0: // a stop text ended it within a token
-		return []piece{{c.Text, c.Tokens}}
-	}
-	out = nil
-	for text := c.Text; text != ""; {
-		end := strings.IndexByte(text[1:], ' ') + 1
-		if end == 0 {
-			end = len(text)
+// pieceBytes is about how long a piece is whose tokens are not known. All of an answer is known when it is streamed, so that small
+// pieces would only cost.
+const pieceBytes = 64
+
+// pieces cuts a completion for a stream: a token each if they are known, else words. The texts join to its text.
+func pieces(c *llm.Completion) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
+		if len(c.Tokens) > 0 {
+			tokenPieces(c, yield)
+			return
 		}
-		out = append(out, piece{text: text[:end]})
-		text = text[end:]
-	}
-	return out
-}
-
-// events writes a stream of server-sent events. The first error is kept and the rest not written; it is not told, since
-// it means that the client is gone.
-type events struct {
-	w   http.ResponseWriter
-	err error
-}
-
-// stream begins a stream.
-func (s *Server) stream(w http.ResponseWriter) *events {
-	s.deadline(w)
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusOK)
-	return &events{w: w}
-}
-
-// deadline bounds how long a client may take to read its answer.
-func (s *Server) deadline(w http.ResponseWriter) {
-	_ = http.NewResponseController(w).SetWriteDeadline(s.Clock().Add(writeTimeout)) // not every ResponseWriter has one
-}
-
-// send writes an event; name is "" for one without.
-func (e *events) send(name string, v any) {
-	var data []byte
-	if e.err == nil {
-		data, e.err = encode(v)
-	}
-	if name != "" {
-		e.raw("event: " + name + "\n")
-	}
-	e.raw("data: " + string(data) + "\n\n")
-}
-
-func (e *events) done() { e.raw("data: [DONE]\n\n") }
-
-func (e *events) raw(text string) {
-	if e.err == nil {
-		_, e.err = e.w.Write([]byte(text))
+		for text := c.Text; text != ""; {
+			end := len(text)
+			if end > pieceBytes {
+				if at := strings.IndexByte(text[pieceBytes:], ' '); at >= 0 {
+					end = pieceBytes + at
+				}
+			}
+			if !yield(piece{text: text[:end]}) {
+				return
+			}
+			text = text[end:]
+		}
 	}
 }
 
-// reply writes an answer that is not streamed.
-func (s *Server) reply(w http.ResponseWriter, v any) {
-	s.deadline(w)
-	write(w, http.StatusOK, v)
+func tokenPieces(c *llm.Completion, yield func(piece) bool) {
+	rest := c.Text
+	for i := range c.Tokens {
+		if !strings.HasPrefix(rest, c.Tokens[i].Text) {
+			rest = "?" // they do not join to the text
+			break
+		}
+		rest = rest[len(c.Tokens[i].Text):]
+	}
+	if rest != "" { // a stop text ended it within a token
+		yield(piece{c.Text, c.Tokens})
+		return
+	}
+	for i := range c.Tokens {
+		if !yield(piece{c.Tokens[i].Text, c.Tokens[i : i+1]}) {
+			return
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,15 +17,20 @@ const (
 	maxWaiting = 1 << 14 // requests that may wait
 )
 
-// batcher answers requests that wait at the same time together. A goroutine runs while there are any, and no longer.
-type batcher struct {
+// Batch is a generator whose callers' requests are answered together where they wait at the same time: a local model answers many
+// far faster than one after another. It is safe for concurrent use, and asks its own generator for one thing at a time. Nothing waits
+// while that is idle. A request whose caller gives it up leaves the queue, and what nobody waits for any more is called off.
+type Batch struct {
 	ctx context.Context // its end calls off what is running
 	gen llm.Generator
 
 	mu      sync.Mutex
 	waiting []*job
-	busy    bool // a goroutine answers
+	busy    bool // a goroutine answers, which runs while there are any requests, and no longer
 }
+
+// NewBatch returns a batch in front of gen. The end of ctx calls off what is running.
+func NewBatch(ctx context.Context, gen llm.Generator) *Batch { return &Batch{ctx: ctx, gen: gen} }
 
 // job is one request on its way.
 type job struct {
@@ -37,12 +41,12 @@ type job struct {
 
 type outcome struct {
 	completion llm.Completion
-	err        error
+	fault      error // of the request's own
+	err        error // of all of a batch
 }
 
-// generate is llm.Generator.Generate, except that its error is about the first request that failed, not a *llm.RequestError
-// with its place.
-func (b *batcher) generate(ctx context.Context, requests []llm.Request) ([]llm.Completion, error) {
+// Generate implements llm.Generator.
+func (b *Batch) Generate(ctx context.Context, requests []llm.Request) ([]llm.Completion, error) {
 	jobs := make([]*job, len(requests))
 	for i, r := range requests {
 		jobs[i] = &job{ctx: ctx, request: r, done: make(chan outcome, 1)}
@@ -54,22 +58,25 @@ func (b *batcher) generate(ctx context.Context, requests []llm.Request) ([]llm.C
 	for i, j := range jobs {
 		select {
 		case o := <-j.done:
+			if o.fault != nil {
+				return nil, &llm.RequestError{Index: i, ID: requests[i].ID, Err: o.fault}
+			}
 			if o.err != nil {
 				return nil, o.err
 			}
 			out[i] = o.completion
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, fmt.Errorf("waiting for %d completions: %w", len(requests), ctx.Err())
 		}
 	}
 	return out, nil
 }
 
-func (b *batcher) enqueue(jobs []*job) error {
+func (b *Batch) enqueue(jobs []*job) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.waiting)+len(jobs) > maxWaiting {
-		return &fault{status: http.StatusTooManyRequests, after: time.Second, message: fmt.Sprintf("%d completions wait already; ask for fewer at a time", len(b.waiting))}
+		return &llm.TransientError{After: time.Second, Overloaded: true, Err: fmt.Errorf("%d completions wait already; ask for fewer at a time", len(b.waiting))}
 	}
 	b.waiting = append(b.waiting, jobs...)
 	if !b.busy && len(b.waiting) > 0 {
@@ -80,7 +87,7 @@ func (b *batcher) enqueue(jobs []*job) error {
 }
 
 // work answers batches until nothing waits.
-func (b *batcher) work() {
+func (b *Batch) work() {
 	for {
 		batch := b.take()
 		if len(batch) == 0 {
@@ -91,7 +98,7 @@ func (b *batcher) work() {
 }
 
 // take removes the requests that come next from the queue, and those that nobody waits for. None says that the work is over.
-func (b *batcher) take() []*job {
+func (b *Batch) take() []*job {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.waiting = slices.DeleteFunc(b.waiting, func(j *job) bool { return j.ctx.Err() != nil })
@@ -104,7 +111,7 @@ func (b *batcher) take() []*job {
 
 // answer lets the generator answer a batch. A request at fault is taken out, and the rest asked again: a generator notices
 // such a request before it begins.
-func (b *batcher) answer(batch []*job) {
+func (b *Batch) answer(batch []*job) {
 	ctx, cancel := context.WithCancel(b.ctx)
 	defer cancel()
 	var wanted atomic.Int64
@@ -130,7 +137,7 @@ func (b *batcher) answer(batch []*job) {
 			if stay[one.Index]() {
 				gone()
 			}
-			batch[one.Index].done <- outcome{err: err}
+			batch[one.Index].done <- outcome{fault: one.Err}
 			batch, stay = slices.Delete(batch, one.Index, one.Index+1), slices.Delete(stay, one.Index, one.Index+1)
 			continue
 		}
@@ -146,7 +153,7 @@ func (b *batcher) answer(batch []*job) {
 }
 
 // call is Generate; a panic or a wrong number of completions is an error, since one request must not end the server.
-func (b *batcher) call(ctx context.Context, requests []llm.Request) (out []llm.Completion, err error) {
+func (b *Batch) call(ctx context.Context, requests []llm.Request) (out []llm.Completion, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("answering %d requests: panic: %v", len(requests), p)

@@ -43,7 +43,7 @@ func (g *gated) Generate(ctx context.Context, requests []llm.Request) (out []llm
 }
 
 // waits is how many requests the queue holds, once it holds n or more.
-func waits(t *testing.T, b *batcher, n int) {
+func waits(t *testing.T, b *Batch, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		b.mu.Lock()
@@ -83,7 +83,7 @@ func TestBatch(t *testing.T) {
 	for i := 1; i < len(answers); i++ {
 		ask(i)
 	}
-	waits(t, s.batch, 300)
+	waits(t, batchOf(s), 300)
 	close(g.let)
 	if n := <-g.came; n != maxBatch {
 		t.Errorf("the second call has %d requests, want %d", n, maxBatch)
@@ -102,10 +102,10 @@ func TestBatch(t *testing.T) {
 			t.Errorf("request %d: %s, want %q", i, w.Body, want.Text)
 		}
 	}
-	s.batch.mu.Lock()
-	defer s.batch.mu.Unlock()
-	if s.batch.busy || len(s.batch.waiting) > 0 {
-		t.Errorf("in the end it is busy: %v, %d wait", s.batch.busy, len(s.batch.waiting))
+	batchOf(s).mu.Lock()
+	defer batchOf(s).mu.Unlock()
+	if batchOf(s).busy || len(batchOf(s).waiting) > 0 {
+		t.Errorf("in the end it is busy: %v, %d wait", batchOf(s).busy, len(batchOf(s).waiting))
 	}
 }
 
@@ -129,7 +129,7 @@ func TestGone(t *testing.T) {
 	}
 	<-g.ctx
 	two, three := ask(second), ask(t.Context())
-	waits(t, s.batch, 4)
+	waits(t, batchOf(s), 4)
 	goSecond()
 	goFirst()
 	if err := <-g.done; !errors.Is(err, context.Canceled) {
@@ -148,7 +148,7 @@ func TestGone(t *testing.T) {
 // Where one of several clients goes away, the others' batch goes on; also after a request at fault was taken out of it.
 func TestGoneAmongOthers(t *testing.T) {
 	g := newGated(words())
-	b := &batcher{ctx: t.Context(), gen: &faulty{gated: g}}
+	b := NewBatch(t.Context(), &faulty{gated: g})
 	leaving, leave := context.WithCancel(t.Context())
 	var jobs []*job
 	for _, ctx := range []context.Context{leaving, leaving, t.Context()} {
@@ -157,7 +157,7 @@ func TestGoneAmongOthers(t *testing.T) {
 	if err := b.enqueue(jobs); err != nil {
 		t.Fatal(err)
 	}
-	if o := <-jobs[0].done; o.err == nil {
+	if o := <-jobs[0].done; o.fault == nil {
 		t.Error("the request at fault was answered")
 	}
 	<-g.came
@@ -196,20 +196,20 @@ func TestTooManyWait(t *testing.T) {
 	var all sync.WaitGroup
 	ctx, leave := context.WithCancel(t.Context())
 	many := func() {
-		_, _ = s.batch.generate(ctx, make([]llm.Request, maxWaiting/2))
+		_, _ = batchOf(s).Generate(ctx, make([]llm.Request, maxWaiting/2))
 	}
-	all.Go(func() { _, _ = s.batch.generate(ctx, make([]llm.Request, maxBatch)) })
+	all.Go(func() { _, _ = batchOf(s).Generate(ctx, make([]llm.Request, maxBatch)) })
 	<-g.came
 	all.Go(many)
 	all.Go(many)
-	waits(t, s.batch, maxWaiting)
+	waits(t, batchOf(s), maxWaiting)
 	w := post(s, "/v1/completions", body("a", 1))
 	if d := told(t, w); w.Code != 429 || w.Header().Get("Retry-After") == "" || d.Type != "rate_limit_error" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	leave()
 	all.Wait()
-	waits(t, s.batch, 0)
+	waits(t, batchOf(s), 0)
 }
 
 // listen serves on a port until stop is called; ended tells what Serve returned.
@@ -324,7 +324,7 @@ func TestServeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if err := newServer(t, words(), nil).Serve(t.Context(), l); err == nil || !strings.Contains(err.Error(), "serving small:rl at") {
+	if err := newServer(t, words(), nil).Serve(t.Context(), l); err == nil || !strings.Contains(err.Error(), `serving "small:rl" at`) {
 		t.Errorf("a closed listener gave %v", err)
 	}
 }

@@ -21,7 +21,7 @@ func remote(t *testing.T, s *Server, capabilities openai.Capabilities) llm.Gener
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := openai.NewGenerator(c, s.Name, capabilities)
+	g, err := openai.NewGenerator(c, s.Models[0].Name, capabilities)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestServedGivesTheSame(t *testing.T) {
 				MaxTokens: 3 + int(seed), Temperature: 1, Seed: seed, LogProbs: true, Stop: [][]string{nil, {"j"}, {"never", "h i"}}[seed%3],
 			}
 			want := direct(t, r)
-			want.Model = s.Name
+			want.Model = s.Models[0].Name
 			got, err := g.Generate(t.Context(), []llm.Request{r})
 			if err != nil {
 				t.Fatal(err)

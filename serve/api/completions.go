@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"net/http"
 
 	"candor/openai"
 	"candor/reasoning/llm"
@@ -17,8 +16,9 @@ type completionsBody struct {
 }
 
 // completionsCall reads the body of POST /v1/completions.
-func (s *Server) completionsCall(id string, b *completionsBody) (*call, error) {
-	if err := s.known(b.Model); err != nil {
+func (x *exchange) completionsCall(b *completionsBody) (*call, error) {
+	m, err := x.s.find(b.Model)
+	if err != nil {
 		return nil, err
 	}
 	given, err := texts(b.Prompt, "prompt")
@@ -31,16 +31,16 @@ func (s *Server) completionsCall(id string, b *completionsBody) (*call, error) {
 	if n := b.LogProbs; n != nil && (*n < 0 || *n > 5) {
 		return nil, refuse("logprobs", "logprobs is %d, must be between 0 and 5", *n)
 	}
-	var prompts []prompt
+	prompts := make([]prompt, len(given))
 	for i, text := range given {
 		if text == "" {
 			return nil, refuse("prompt", "prompt %d is empty", i)
 		}
-		prompts = append(prompts, prompt{prefix: text})
+		prompts[i].prefix = text
 	}
-	c, err := s.call(id, &b.settings, prompts, b.MaxTokens, "max_tokens")
+	c, err := x.asks(m, "completions", x.s.name("cmpl-"), &b.settings, prompts, b.MaxTokens, "max_tokens")
 	if err == nil {
-		c.logProbs = b.LogProbs != nil
+		c.tellLogProbs(b.LogProbs != nil)
 	}
 	return c, err
 }
@@ -57,67 +57,73 @@ type completionAnswer struct {
 	Choices []completionChoice `json:"choices"`
 }
 
-func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
+func (x *exchange) completions() error {
 	var b completionsBody
-	if err := s.body(w, r, &b); err != nil {
+	if err := x.body(&b); err != nil {
 		return err
 	}
-	c, err := s.completionsCall(s.name("cmpl"), &b)
+	c, err := x.completionsCall(&b)
 	if err != nil {
 		return err
 	}
-	out, err := s.generate(r, c)
+	out, err := x.answer(c)
 	if err != nil {
 		return err
 	}
-	answer := completionAnswer{CompletionResponse: openai.CompletionResponse{ID: c.id, Object: "text_completion", Created: s.Clock().Unix(), Model: s.Name}}
-	if c.stream {
-		s.streamCompletions(w, c, out, answer)
+	answer := completionAnswer{CompletionResponse: openai.CompletionResponse{ID: c.ID, Object: "text_completion", Created: c.Arrived.Unix(), Model: c.Model}}
+	if c.Stream {
+		x.streamCompletions(c, out, answer)
 		return nil
 	}
 	answer.Usage = c.count(out)
-	for i, o := range out {
-		answer.Choices = append(answer.Choices, c.choice(i, piece{o.Text, o.Tokens}, 0, &o))
+	for i := range out {
+		answer.Choices = append(answer.Choices, c.choice(i, piece{out[i].Text, out[i].Tokens}, 0, &out[i]))
 	}
-	s.reply(w, answer)
+	x.reply(answer)
 	return nil
 }
 
-// choice is a piece of choice i, which begins at byte offset of its text; o is the completion if it ends there, or nil.
-func (c *call) choice(i int, p piece, offset int, o *llm.Completion) completionChoice {
+// choice is a piece of choice i, which begins at byte offset of its text; o is the answer if it ends there, or nil.
+func (c *call) choice(i int, p piece, offset int, o *Answer) completionChoice {
 	choice := completionChoice{CompletionChoice: openai.CompletionChoice{Index: i, Text: p.text}}
 	if c.logProbs {
-		l := &openai.CompletionLogProbs{Tokens: []string{}, TokenLogProbs: []*float64{}, TextOffset: []int{}}
-		for _, t := range p.tokens {
-			logProb := finite(t.LogProb)
-			l.Tokens, l.TokenLogProbs, l.TextOffset = append(l.Tokens, t.Text), append(l.TokenLogProbs, &logProb), append(l.TextOffset, offset)
-			offset += len(t.Text)
-		}
-		choice.LogProbs = l
+		choice.LogProbs = completionLogProbs(p.tokens, offset)
 	}
 	if o != nil {
-		finish := string(o.Finish)
-		choice.FinishReason, choice.Stopped = &finish, stopped(*o)
+		finish := o.finish()
+		choice.FinishReason, choice.Stopped = &finish, stopped(&o.Completion)
 	}
 	return choice
 }
 
+func completionLogProbs(tokens []llm.Token, offset int) *openai.CompletionLogProbs {
+	l := &openai.CompletionLogProbs{Tokens: []string{}, TokenLogProbs: []*float64{}, TextOffset: []int{}}
+	for _, t := range tokens {
+		logProb := finite(t.LogProb)
+		l.Tokens, l.TokenLogProbs, l.TextOffset = append(l.Tokens, t.Text), append(l.TokenLogProbs, &logProb), append(l.TextOffset, offset)
+		offset += len(t.Text)
+	}
+	return l
+}
+
 // streamCompletions writes the choices one after another.
-func (s *Server) streamCompletions(w http.ResponseWriter, c *call, out []llm.Completion, chunk completionAnswer) {
-	e := s.stream(w)
-	for i, o := range out {
+func (x *exchange) streamCompletions(c *call, out []Answer, chunk completionAnswer) {
+	e := x.events(c)
+	defer e.end()
+	chunk.Choices = make([]completionChoice, 1)
+	for i := range out {
 		offset := 0
-		for _, p := range pieces(o) {
-			chunk.Choices = []completionChoice{c.choice(i, p, offset, nil)}
-			e.send("", chunk)
+		for p := range pieces(&out[i].Completion) {
+			chunk.Choices[0] = c.choice(i, p, offset, nil)
+			e.send("", &chunk)
 			offset += len(p.text)
 		}
-		chunk.Choices = []completionChoice{c.choice(i, piece{}, offset, &o)}
-		e.send("", chunk)
+		chunk.Choices[0] = c.choice(i, piece{}, offset, &out[i])
+		e.send("", &chunk)
 	}
 	if c.usage {
 		chunk.Choices, chunk.Usage = []completionChoice{}, c.count(out)
-		e.send("", chunk)
+		e.send("", &chunk)
 	}
 	e.done()
 }

@@ -44,9 +44,12 @@ func TestRefused(t *testing.T) {
 		{cc, `[1]`, 400, "", "must be an object"},
 		{cc, `"a"`, 400, "", "must be an object"},
 		{cc, `null`, 400, "messages", "at least one message"},
-		{cc, strings.Repeat("[", 100_000), 400, "", "not valid JSON"},
-		{cc, `{"messages":` + strings.Repeat(`[`, 20_000) + strings.Repeat(`]`, 20_000) + `}`, 400, "", "not valid JSON"},
-		{cc, `{"messages":"` + strings.Repeat("a", maxBody) + `"}`, 413, "", "longer than 4194304"},
+		{cc, strings.Repeat("[", 100_000), 400, "", "in one another"},
+		{cc, `{"messages":` + strings.Repeat(`[`, 20_000) + strings.Repeat(`]`, 20_000) + `}`, 400, "", "in one another"},
+		{cc, `{"messages":"` + strings.Repeat("a", 4<<20) + `"}`, 413, "", "longer than 4194304"},
+		{cc, `{"messages":[` + strings.Repeat(`{},`, maxValues) + `{}]}`, 400, "", "more than 100000 values"},
+		{cc, `{"messages":` + strings.Repeat(`{"a":`, maxDepth), 400, "", "in one another"},
+		{cc, messages("[{\"role\":\"user\",\"content\":\"\xc3\x28\"}]"), 400, "", "not UTF-8"},
 		{cc, messages(`[]`), 400, "messages", "at least one"},
 		{cc, messages(`{}`), 400, "messages", "a list"},
 		{cc, messages(`[3]`), 400, "messages", "an object"},
@@ -112,7 +115,7 @@ func TestRefused(t *testing.T) {
 		{rs, `{"input":"a","max_output_tokens":0}`, 400, "max_output_tokens", "at least 1"},
 		{rs, `{"input":"a","n":2}`, 400, "n", "one output"},
 		{"/v1/embeddings", `{}`, 404, "", "/v1/chat/completions"},
-		{"/v1/models", `{}`, 405, "", "answers GET, not POST"},
+		{"/v1/models", `{}`, 405, "", "answers GET, not"},
 	} {
 		w := post(newServer(t, picky{words()}, nil), test.path, test.body)
 		d := told(t, w)
@@ -208,21 +211,24 @@ func TestGeneratorFails(t *testing.T) {
 	}
 }
 
-// FuzzBody puts any body to the three endpoints: each answers or refuses, in JSON or events, and asks the generator for nothing
-// that is invalid or without bounds.
+// FuzzBody puts any body to the three endpoints, of a model that calls all tools that it is offered: each answers or refuses, in
+// JSON or events, and asks the generator for nothing that is invalid or without bounds.
 func FuzzBody(f *testing.F) {
 	for _, body := range []string{
 		`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"text","text":"b"}],"prefix":true}],"n":2,"seed":1,"stop":["x"],"logprobs":true}`,
 		`{"prompt":["a","b"],"max_tokens":3,"temperature":0.5,"top_p":0.9,"top_k":2,"stream":true,"stream_options":{"include_usage":true}}`,
 		`{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]}],"instructions":"b","include":["message.output_text.logprobs"],"stream":true}`,
-		`{"messages":[{"role":"user","content":null}],"tools":[{}],"response_format":{"type":"x"}}`, `{"prompt":"\ud800","stop":"\u0000"}`, `null`, `[]`, `{"n":1e9}`,
+		`{"messages":[{"role":"user","content":null}],"tools":[{}],"response_format":{"type":"x"}}`, `{"prompt":"\ud800","stop":"\u0000"}`, `null`,
+		`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"b"}],"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
+		`{"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"c","name":"f","arguments":"{"},{"type":"function_call_output","call_id":"c","output":"b"}],"tools":[{"type":"function","name":"f","parameters":null,"strict":true},{"type":"function","name":"g"}],"tool_choice":"required","stream":true}`,
+		`{"messages":[{"role":"assistant","refusal":"no"},{"role":"user","content":[{"type":"refusal","refusal":"x"}]}],"tools":[{"type":"function","function":{"name":"f"}}],"stream":true,"tool_choice":"none"}`, "{\"prompt\":\"\xff\"}", `[]`, `{"n":1e9}`,
 	} {
 		f.Add(body)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, path := range []string{"/v1/chat/completions", "/v1/completions", "/v1/responses"} {
 			asked := 0
-			s := newServer(t, checked{t, &asked}, nil)
+			s := newServer(t, checked{t, &asked}, withTools)
 			w := post(s, path, body)
 			switch {
 			case w.Code == 200 && asked == 0, asked > maxAnswers:
@@ -257,10 +263,13 @@ func (c checked) Generate(_ context.Context, requests []llm.Request) ([]llm.Comp
 	*c.asked += len(requests)
 	out := make([]llm.Completion, len(requests))
 	for i, r := range requests {
-		if err := r.Validate(); err != nil || r.MaxTokens > served.Context || len(r.Stop) > maxStops {
+		if err := r.Validate(); err != nil || r.MaxTokens > served.Context || len(r.Stop) > maxStops || len(r.Tools) > maxTools {
 			c.t.Errorf("asked for %+v: %v", r, err)
 		}
 		out[i] = llm.Completion{Text: r.Prefix + " x", Finish: llm.FinishStop, Tokens: []llm.Token{{Text: r.Prefix + " x"}}}
+		for _, tool := range r.Tools {
+			out[i].Finish, out[i].Calls = llm.FinishTools, append(out[i].Calls, llm.ToolCall{Name: tool.Name, Arguments: r.Prefix})
+		}
 	}
 	return out, nil
 }

@@ -3,16 +3,11 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"candor/internal/rng"
 	"candor/openai"
@@ -37,12 +32,13 @@ type settings struct {
 	Stop          json.RawMessage       `json:"stop"`
 	Stream        bool                  `json:"stream"`
 	StreamOptions *openai.StreamOptions `json:"stream_options"`
+	Tools         []toolDef             `json:"tools"`
+	ToolChoice    json.RawMessage       `json:"tool_choice"`
 	unable
 }
 
-// unable are fields that ask for what a Generator cannot do. They are refused unless they ask for nothing.
+// unable are fields that ask for what a Backend cannot do. They are refused unless they ask for nothing.
 type unable struct {
-	Tools              json.RawMessage `json:"tools"`
 	Functions          json.RawMessage `json:"functions"`
 	ResponseFormat     json.RawMessage `json:"response_format"`
 	PresencePenalty    json.RawMessage `json:"presence_penalty"`
@@ -62,23 +58,33 @@ var nothing = []string{"", "null", "false", "0", "0.0", `""`, "[]", "{}", `{"typ
 
 // check refuses the first field that asks for something.
 func (u *unable) check() error {
-	v := reflect.ValueOf(u).Elem()
-	for i := range v.NumField() {
-		raw, name := v.Field(i).Interface().(json.RawMessage), v.Type().Field(i).Tag.Get("json")
-		var plain bytes.Buffer
-		if len(raw) > 0 {
-			_ = json.Compact(&plain, raw) // it was parsed before
-		}
-		value := plain.String()
-		if slices.Contains(nothing, value) || (name == "best_of" && value == "1") {
+	for _, f := range [...]struct {
+		name string
+		raw  json.RawMessage
+	}{
+		{"functions", u.Functions}, {"response_format", u.ResponseFormat}, {"presence_penalty", u.PresencePenalty}, {"frequency_penalty", u.FrequencyPenalty},
+		{"logit_bias", u.LogitBias}, {"top_logprobs", u.TopLogProbs}, {"echo", u.Echo}, {"suffix", u.Suffix}, {"best_of", u.BestOf},
+		{"previous_response_id", u.PreviousResponseID}, {"conversation", u.Conversation}, {"background", u.Background},
+	} {
+		if len(f.raw) == 0 {
 			continue
 		}
-		if name == "top_logprobs" {
-			return refuse(name, "top_logprobs: only the sampled token's probability is known here; leave it out")
+		var plain bytes.Buffer
+		_ = json.Compact(&plain, f.raw) // it was parsed before
+		value := plain.String()
+		if slices.Contains(nothing, value) || (f.name == "best_of" && value == "1") {
+			continue
 		}
-		return refuse(name, "%s is not supported by this server; leave it out", name)
+		if f.name == "top_logprobs" {
+			return refuse(f.name, "top_logprobs: only the sampled token's probability is known here; leave it out")
+		}
+		return unsupported(f.name)
 	}
 	return nil
+}
+
+func unsupported(param string) error {
+	return refuse(param, "%s is not supported by this server; leave it out", param)
 }
 
 // prompt is one of those that a request puts.
@@ -88,216 +94,119 @@ type prompt struct {
 	concluded         bool
 }
 
-// call is a request as the generator gets it: choice k of prompt p is requests[p*n+k].
+// call is a Call with what the front itself has to know.
 type call struct {
-	id       string
-	requests []llm.Request
-	n        int
-	stream   bool
+	Call
+	model    *Model
 	usage    bool // at the end of the stream
 	logProbs bool
 }
 
-// body reads a request's body, which must be JSON.
-func (s *Server) body(w http.ResponseWriter, r *http.Request, into any) error {
-	if kind := r.Header.Get("Content-Type"); kind != "" {
-		if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
-			return &fault{status: http.StatusUnsupportedMediaType, message: fmt.Sprintf("the body is said to be %s; send application/json", shown(kind))}
-		}
-	}
-	// not every ResponseWriter has deadlines; those of a network connection have
-	deadline := http.NewResponseController(w)
-	_ = deadline.SetReadDeadline(s.Clock().Add(bodyTimeout))
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	_ = deadline.SetReadDeadline(time.Time{}) // the connection is watched from here on: who waits for an answer may wait
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return &fault{status: http.StatusRequestEntityTooLarge, message: fmt.Sprintf("the body is longer than %d bytes", large.Limit)}
-	case err != nil:
-		return refuse("", "the body could not be read to its end: %s", err)
-	}
-	return parse(data, into)
-}
-
-// parse reads JSON. Its error names the field that is wrong.
-func parse(data []byte, into any) error {
-	err := json.Unmarshal(data, into)
-	var wrong *json.UnmarshalTypeError
-	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &wrong):
-		return refuse("", "the body is not valid JSON: %s", err)
-	case wrong.Field == "":
-		return refuse("", "the body is a JSON %s, must be an object", wrong.Value)
-	}
-	name := strings.TrimPrefix(wrong.Field, "settings.") // encoding/json names embedded structs, too
-	return refuse(name, "%s is a JSON %s, must be %s", name, wrong.Value, expected(wrong.Type))
-}
-
-// expected says what a field of a Go type must be.
-func expected(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Int, reflect.Int64:
-		return "a whole number of 64 bits"
-	case reflect.Float64:
-		return "a number of 64 bits"
-	case reflect.Bool:
-		return "true or false"
-	case reflect.String:
-		return "a string"
-	case reflect.Slice:
-		return "a list"
-	}
-	return "an object"
-}
-
-// texts reads a string or a list of strings; null is none.
-func texts(raw json.RawMessage, param string) ([]string, error) {
-	var one string
-	var list []string
-	switch {
-	case absent(raw):
-		return nil, nil
-	case json.Unmarshal(raw, &one) == nil:
-		return []string{one}, nil
-	case raw[0] == '[' && json.Unmarshal(raw, &list) == nil:
-		return list, nil
-	}
-	return nil, refuse(param, "%s must be a string or a list of strings", param)
-}
-
-func absent(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
-
-// content reads a message's content: a string, null, or a list of parts, whose texts are joined. Parts that are not text
-// are refused: an answer that ignored a picture would be worth nothing.
-func content(raw json.RawMessage, param string) (string, error) {
-	if absent(raw) {
-		return "", nil
-	}
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text, nil
-	}
-	var parts []struct {
-		Type string  `json:"type"`
-		Text *string `json:"text"`
-	}
-	if raw[0] != '[' || json.Unmarshal(raw, &parts) != nil {
-		return "", refuse(param, "%s must be a string or a list of parts of type text", param)
-	}
-	var all strings.Builder
-	for i, p := range parts {
-		if !slices.Contains([]string{"text", "input_text", "output_text"}, p.Type) || p.Text == nil {
-			return "", refuse(param, "part %d of %s has the type %s; this model reads parts of type text, which have a text", i, param, shown(p.Type))
-		}
-		all.WriteString(*p.Text)
-	}
-	return all.String(), nil
-}
-
-// message reads one message of a conversation; param is its field.
-func message(role string, raw json.RawMessage, param string) (llm.Message, error) {
-	text, err := content(raw, param+".content")
-	if err != nil {
-		return llm.Message{}, err
-	}
-	switch role {
-	case "developer":
-		role = string(llm.System)
-	case string(llm.System), string(llm.User), string(llm.Assistant):
-	default:
-		return llm.Message{}, refuse(param+".role", "%s.role is %s, must be one of system, developer, user, assistant", param, shown(role))
-	}
-	return llm.Message{Role: llm.Role(role), Text: text}, nil
-}
-
-// call makes a request's call: every prompt with n choices. bound is the most tokens of a choice by the field called param,
-// nil if the client sets none.
-func (s *Server) call(id string, set *settings, prompts []prompt, bound *int, param string) (*call, error) {
+// asks makes a request's call: every prompt with n choices. bound is the most tokens of a choice by the field called param, nil if
+// the client sets none. The call's Requests have no log-probabilities yet.
+func (x *exchange) asks(m *Model, protocol, id string, set *settings, prompts []prompt, bound *int, param string) (*call, error) {
 	if err := set.unable.check(); err != nil {
 		return nil, err
 	}
-	r := llm.Request{Temperature: 1, MaxTokens: s.Model.Context}
-	c := &call{id: id, n: 1, stream: set.Stream, usage: set.StreamOptions != nil && set.StreamOptions.IncludeUsage}
-	if r.MaxTokens == 0 {
-		r.MaxTokens = defaultTokens
+	r, err := m.sampling(set, bound, param)
+	if err != nil {
+		return nil, err
 	}
-	if bound != nil {
-		if *bound < 1 {
-			return nil, refuse(param, "%s is %d, must be at least 1", param, *bound)
-		}
-		r.MaxTokens = *bound
-		if s.Model.Context > 0 {
-			r.MaxTokens = min(*bound, s.Model.Context)
-		}
-	}
-	if t := set.Temperature; t != nil {
-		if !(*t >= 0 && *t <= 100) {
-			return nil, refuse("temperature", "temperature is %g, must be between 0 and 100", *t)
-		}
-		r.Temperature = *t
-	}
-	if p := set.TopP; p != nil {
-		if !(*p > 0 && *p <= 1) {
-			return nil, refuse("top_p", "top_p is %g, must be above 0 and at most 1", *p)
-		}
-		r.TopP = *p
-	}
-	if k := set.TopK; k != nil {
-		if *k < -1 {
-			return nil, refuse("top_k", "top_k is %d, must be at least 1, or 0 or -1 for all tokens", *k)
-		}
-		r.TopK = max(*k, 0)
-	}
+	c := &call{model: m, usage: set.StreamOptions != nil && set.StreamOptions.IncludeUsage}
+	c.Call = Call{ID: id, Protocol: protocol, Model: m.Name, N: 1, Stream: set.Stream, Arrived: x.arrived}
 	if n := set.N; n != nil {
 		if *n < 1 || *n > maxChoices {
 			return nil, refuse("n", "n is %d, must be between 1 and %d", *n, maxChoices)
 		}
-		c.n = *n
+		c.N = *n
 	}
-	if len(prompts)*c.n > maxAnswers {
-		return nil, refuse("prompt", "%d prompts with %d choices each are more than %d answers: ask in several requests", len(prompts), c.n, maxAnswers)
+	if len(prompts)*c.N > maxAnswers {
+		return nil, refuse("prompt", "%d prompts with %d choices each are more than %d answers: ask in several requests", len(prompts), c.N, maxAnswers)
 	}
-	var err error
-	if r.Stop, err = stops(set.Stop); err != nil {
+	if r.Tools, r.ToolChoice, err = set.tools(m.Tools && protocol != "completions"); err != nil {
 		return nil, err
 	}
+	c.Requests = make([]llm.Request, 0, len(prompts)*c.N)
+	r.ID = id
 	for _, p := range prompts {
-		if err := s.fits(p); err != nil {
+		if err := m.fits(p); err != nil {
 			return nil, err
 		}
 		r.Messages, r.Prefix, r.Reasoning, r.Concluded = p.messages, p.prefix, p.reasoning, p.concluded
-		first := s.firstSeed(set.Seed)
-		for k := range c.n {
-			r.ID, r.Seed = id, choiceSeed(first, k)
-			c.requests = append(c.requests, r)
+		first := x.s.firstSeed(set.Seed)
+		for k := range c.N {
+			r.Seed = choiceSeed(first, k)
+			c.Requests = append(c.Requests, r)
 		}
 	}
 	return c, nil
 }
 
-// fits refuses a prompt with more words than the model has room for, before it costs anything.
-func (s *Server) fits(p prompt) error {
-	if s.Model.Context == 0 {
+// sampling reads how a completion is to be sampled and ended.
+func (m *Model) sampling(set *settings, bound *int, param string) (r llm.Request, err error) {
+	r = llm.Request{Temperature: 1, MaxTokens: m.Served.Context}
+	if r.MaxTokens == 0 {
+		r.MaxTokens = defaultTokens
+	}
+	if bound != nil {
+		if *bound < 1 {
+			return r, refuse(param, "%s is %d, must be at least 1", param, *bound)
+		}
+		r.MaxTokens = *bound
+		if m.Served.Context > 0 {
+			r.MaxTokens = min(*bound, m.Served.Context)
+		}
+	}
+	if t := set.Temperature; t != nil {
+		if !(*t >= 0 && *t <= 100) {
+			return r, refuse("temperature", "temperature is %g, must be between 0 and 100", *t)
+		}
+		r.Temperature = *t
+	}
+	if p := set.TopP; p != nil {
+		if !(*p > 0 && *p <= 1) {
+			return r, refuse("top_p", "top_p is %g, must be above 0 and at most 1", *p)
+		}
+		r.TopP = *p
+	}
+	if k := set.TopK; k != nil {
+		if *k < -1 {
+			return r, refuse("top_k", "top_k is %d, must be at least 1, or 0 or -1 for all tokens", *k)
+		}
+		r.TopK = max(*k, 0)
+	}
+	r.Stop, err = stops(set.Stop)
+	return r, err
+}
+
+// fits refuses a prompt with more words than the model has room for, before it costs anything. A token is at most a word here.
+func (m *Model) fits(p prompt) error {
+	if m.Served.Context == 0 {
 		return nil
 	}
-	words := len(strings.Fields(p.prefix))
+	words := count(p.prefix)
 	for _, m := range p.messages {
-		words += len(strings.Fields(m.Text))
+		words += count(m.Text)
 	}
-	if words > s.Model.Context {
-		return &fault{status: http.StatusBadRequest, code: "context_length_exceeded", message: fmt.Sprintf("the prompt has %d words, but the model's context is %d", words, s.Model.Context)}
+	if words > m.Served.Context {
+		return &Fault{Status: http.StatusBadRequest, Code: "context_length_exceeded", Message: fmt.Sprintf("the prompt has %d words, but the model's context is %d", words, m.Served.Context)}
 	}
 	return nil
+}
+
+// count counts words.
+func count(text string) (n int) {
+	for range strings.FieldsSeq(text) {
+		n++
+	}
+	return n
 }
 
 func (s *Server) firstSeed(asked *int64) uint64 {
 	if asked != nil {
 		return uint64(*asked)
 	}
-	return s.seed()
+	return s.draw()
 }
 
 // choiceSeed returns the seed of choice k.

@@ -2,29 +2,28 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"candor/internal/rng"
-	"candor/openai"
-	"candor/reasoning/llm"
 )
 
 // Bounds on what a client may cost.
 const (
-	maxBody       = 4 << 20          // bytes of a request's body
-	maxHeader     = 64 << 10         // bytes of its header
+	maxHeader     = 64 << 10         // bytes of a request's header
 	headerTimeout = 10 * time.Second // for the header to arrive
 	bodyTimeout   = 60 * time.Second // for the body to arrive
 	writeTimeout  = 60 * time.Second // for an answer to be taken
 	idleTimeout   = 2 * time.Minute  // of a connection between requests
+	restTimeout   = time.Second      // for the rest of a body that is not wanted
+	offTimeout    = 5 * time.Second  // for handlers to end that were called off
 )
 
 // defaultTokens bounds completions where neither the client nor the model's context does.
@@ -32,29 +31,37 @@ const defaultTokens = 1024
 
 // Options say what to serve.
 type Options struct {
-	Generator llm.Generator
-	// Name is what clients call the model.
-	Name string
-	// Model is what is told of it. Context is its context in words, 0 if that is not known.
-	Model openai.ServedModel
+	// Models are those that clients can ask for, by their names; the first is for who asks for none.
+	Models []Model
+	// Admit decides who may ask for anything below /v1, before more than the header is read. ctx is that of the request from there
+	// on, nil for the request's own; done is called when it is answered, nil for nothing to do. Its error is a [*Fault], or one of
+	// which the client is told the kind. nil lets everybody in.
+	Admit func(*http.Request) (ctx context.Context, done func(), err error)
+	// Ready tells why requests cannot be answered now, for GET /readyz; nil if they always can.
+	Ready func(context.Context) error
 	// Random is where the seeds of requests without one, and the names of answers, are drawn from.
 	Random rng.Source
 	// Clock tells the time for answers and deadlines, and must be that of the machine.
 	Clock func() time.Time
-	// Key is what clients must send as "Authorization: Bearer KEY"; "" lets everybody in.
-	Key string
 	// Grace is how long requests that were accepted may take once the server is to stop; 0 means 10 seconds.
 	Grace time.Duration
+	// MaxBody is the most bytes of a request's body; 0 means 4 MiB.
+	MaxBody int64
+	// KeepAlive is how long a client that waits for a stream hears nothing; 0 means 15 seconds.
+	KeepAlive time.Duration
 }
 
 // Server is the handler of all paths. It is safe for concurrent use.
 type Server struct {
 	Options
-	batch   *batcher
-	mux     *http.ServeMux
-	created int64
-	key     [sha256.Size]byte
-	cancel  context.CancelFunc // of batches
+	v1         *http.ServeMux // the paths that are the server's own
+	mounted    *http.ServeMux // the others
+	created    int64
+	byName     map[string]*Model
+	retrievers []Retriever
+	running    atomic.Int64       // handlers
+	stopping   context.Context    // ends when the server is to stop
+	stop       context.CancelFunc // ends it
 
 	mu     sync.Mutex
 	random rng.Source
@@ -62,128 +69,168 @@ type Server struct {
 
 // New returns a server. Its error says which option is missing.
 func New(o Options) (*Server, error) {
-	switch {
-	case o.Generator == nil || o.Clock == nil:
-		return nil, errors.New("serving a model: Generator and Clock must be given")
-	case o.Name == "":
-		return nil, errors.New("serving a model: it has no name")
+	if len(o.Models) == 0 || o.Clock == nil {
+		return nil, errors.New("serving models: Models and Clock must be given")
 	}
 	if o.Grace == 0 {
 		o.Grace = 10 * time.Second
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{
-		Options: o, batch: &batcher{ctx: ctx, gen: o.Generator}, cancel: cancel, mux: http.NewServeMux(),
-		created: o.Clock().Unix(), key: sha256.Sum256([]byte(o.Key)), random: o.Random,
+	if o.MaxBody == 0 {
+		o.MaxBody = 4 << 20
 	}
-	s.route("/v1/chat/completions", http.MethodPost, s.chat)
-	s.route("/v1/completions", http.MethodPost, s.completions)
-	s.route("/v1/responses", http.MethodPost, s.responses)
-	s.route("/v1/models", http.MethodGet, s.models)
-	s.route("/v1/models/{id...}", http.MethodGet, s.model)
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, &fault{status: http.StatusNotFound, message: fmt.Sprintf("there is nothing at %s; there are /v1/chat/completions, /v1/completions, /v1/responses, /v1/models and /healthz", shown(r.URL.Path))})
+	if o.KeepAlive == 0 {
+		o.KeepAlive = 15 * time.Second
+	}
+	s := &Server{Options: o, v1: http.NewServeMux(), mounted: http.NewServeMux(), created: o.Clock().Unix(), byName: map[string]*Model{}, random: o.Random}
+	for i := range o.Models {
+		m := &o.Models[i]
+		switch {
+		case m.Name == "":
+			return nil, fmt.Errorf("serving models: model %d has no name", i)
+		case m.Backend == nil:
+			return nil, fmt.Errorf("serving models: %q has no backend", m.Name)
+		case s.byName[m.Name] != nil:
+			return nil, fmt.Errorf("serving models: two have the name %q", m.Name)
+		}
+		s.byName[m.Name] = m
+		s.addRetriever(m.Backend)
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.route("/v1/chat/completions", http.MethodPost, (*exchange).chat)
+	s.route("/v1/completions", http.MethodPost, (*exchange).completions)
+	s.route("/v1/responses", http.MethodPost, (*exchange).responses)
+	s.route("/v1/responses/{id}", http.MethodGet, (*exchange).retrieve)
+	s.route("/v1/models", http.MethodGet, (*exchange).models)
+	s.route("/v1/models/{id...}", http.MethodGet, (*exchange).oneModel)
+	s.v1.HandleFunc("/", s.nothing)
+	s.v1.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		s.write(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	s.mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
-		write(w, http.StatusOK, map[string]string{"status": "ok"})
-	})
+	s.v1.HandleFunc("/readyz", s.readyz)
 	return s, nil
 }
 
+// addRetriever keeps a backend whose answers can be asked for again; models may share one.
+func (s *Server) addRetriever(b Backend) {
+	r, ok := b.(Retriever)
+	if !ok {
+		return
+	}
+	for _, have := range s.retrievers {
+		if reflect.TypeOf(have).Comparable() && have == r {
+			return
+		}
+	}
+	s.retrievers = append(s.retrievers, r)
+}
+
+// Handle mounts a handler, such as a page, by a pattern of http.ServeMux. Paths below /v1, /healthz and /readyz stay the server's
+// own. Nobody is asked for a key there: the handler decides who may see it. A GET that runs when the server is to stop, such as a
+// stream of events, is called off. It is to be called before the server serves.
+func (s *Server) Handle(pattern string, h http.Handler) { s.mounted.Handle(pattern, h) }
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // what the connection's last answer left
-	s.mux.ServeHTTP(w, r)
+	s.running.Add(1)
+	defer s.running.Add(-1)
+	control := http.NewResponseController(w)  // not every ResponseWriter has deadlines; those of a connection have
+	_ = control.SetWriteDeadline(time.Time{}) // what the connection's last answer left
+	if r.ContentLength != 0 {
+		// also where the body is not read: the connection waits for the rest of it
+		_ = control.SetReadDeadline(s.Clock().Add(bodyTimeout))
+	}
+	if path := r.URL.Path; strings.HasPrefix(path, "/v1/") || path == "/v1" || path == "/healthz" || path == "/readyz" {
+		s.v1.ServeHTTP(w, r)
+		return
+	}
+	if _, pattern := s.mounted.Handler(r); pattern == "" {
+		s.nothing(w, r)
+		return
+	}
+	if r.Method == http.MethodGet {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(s.stopping, cancel)()
+		r = r.WithContext(ctx)
+	}
+	s.mounted.ServeHTTP(w, r)
 }
 
-// route lets a path be asked with one method, by whoever has the key.
-func (s *Server) route(path, method string, do func(http.ResponseWriter, *http.Request) error) {
-	s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-		err := s.admit(r)
-		if err == nil && r.Method != method && (method != http.MethodGet || r.Method != http.MethodHead) {
-			w.Header().Set("Allow", method)
-			err = &fault{status: http.StatusMethodNotAllowed, message: fmt.Sprintf("%s answers %s, not %s", r.URL.Path, method, r.Method)}
-		}
-		if err == nil {
-			err = do(w, r)
-		}
-		if err != nil {
-			fail(w, err)
-		}
-	})
+func (s *Server) nothing(w http.ResponseWriter, r *http.Request) {
+	s.leave(w, r)
+	s.fail(w, &Fault{Status: http.StatusNotFound, Message: fmt.Sprintf("there is nothing at %s for %s; there are /v1/chat/completions, /v1/completions, /v1/responses, /v1/models, /healthz and /readyz", shown(r.URL.Path), shown(r.Method))})
 }
 
-// admit checks the key. Hashes are compared, so that the time tells nothing of the key, its length included.
-func (s *Server) admit(r *http.Request) error {
-	if s.Key == "" {
-		return nil
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	var err error
+	if s.Ready != nil {
+		err = s.Ready(r.Context())
 	}
-	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	given := sha256.Sum256([]byte(strings.TrimSpace(key)))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(given[:], s.key[:]) != 1 {
-		return &fault{status: http.StatusUnauthorized, code: "invalid_api_key", message: `this server wants its API key, as the header "Authorization: Bearer KEY"`}
+	if err != nil {
+		s.write(w, http.StatusServiceUnavailable, map[string]string{"status": "not ready", "reason": err.Error()})
+		return
 	}
-	return nil
+	s.write(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
 // Serve answers requests on l until ctx ends; then it accepts no more, answers those that it has, and returns nil. Its error
-// says what made it stop earlier, or that some requests were not answered within the time of grace. A server serves once.
+// says what made it stop earlier, or that some requests were not answered within the time of grace; those are called off, and
+// given a moment to end. A server serves once.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	defer s.cancel()
-	h := &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader}
+	base, off := context.WithCancel(context.WithoutCancel(ctx))
+	defer off()
+	defer s.stop()
+	h := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		BaseContext: func(net.Listener) context.Context { return base },
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(l) }()
 	select {
 	case err := <-ended:
-		return fmt.Errorf("serving %s at %s: %w", s.Name, l.Addr(), err)
+		return fmt.Errorf("serving %s at %s: %w", s.names(), l.Addr(), err)
 	case <-ctx.Done():
 	}
+	s.stop()
 	grace, done := context.WithTimeout(context.WithoutCancel(ctx), s.Grace)
 	defer done()
 	err := h.Shutdown(grace)
 	if err != nil {
-		s.cancel()
-		err = errors.Join(fmt.Errorf("stopping: some requests were not answered within %s", s.Grace), h.Close())
+		off()
+		err = errors.Join(fmt.Errorf("stopping: some requests were not answered within %s", s.Grace), h.Close(), s.idle())
 	}
 	<-ended
 	return err
 }
 
-// name draws a name for an answer.
-func (s *Server) name(kind string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return fmt.Sprintf("%s-%016x", kind, s.random.Uint64())
+// idle waits until no handler runs.
+func (s *Server) idle() error {
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for range offTimeout / time.Millisecond {
+		if s.running.Load() == 0 {
+			return nil
+		}
+		<-poll.C
+	}
+	return fmt.Errorf("%d requests did not end when they were called off", s.running.Load())
 }
 
-// seed draws a seed for a request that has none.
-func (s *Server) seed() uint64 {
+// draw draws a number.
+func (s *Server) draw() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.random.Uint64()
 }
 
-// known returns an error unless name is that of the model; "" is, too.
-func (s *Server) known(name string) error {
-	if name != "" && name != s.Name {
-		return &fault{status: http.StatusNotFound, param: "model", code: "model_not_found", message: fmt.Sprintf("there is no model %s here; there is %q", shown(name), s.Name)}
+// name draws a name for an answer.
+func (s *Server) name(kind string) string {
+	const digits = 16
+	b := make([]byte, 0, 32)
+	b = append(b, kind...)
+	n := s.draw()
+	for i := digits - 1; i >= 0; i-- {
+		b = append(b, "0123456789abcdef"[n>>(4*i)&15])
 	}
-	return nil
-}
-
-func (s *Server) entry() openai.Model {
-	return openai.Model{ID: s.Name, Object: "model", Created: s.created, OwnedBy: "candor", MaxModelLen: s.Model.Context, Candor: &s.Model}
-}
-
-func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
-	write(w, http.StatusOK, openai.ModelList{Object: "list", Data: []openai.Model{s.entry()}})
-	return nil
-}
-
-func (s *Server) model(w http.ResponseWriter, r *http.Request) error {
-	if err := s.known(r.PathValue("id")); err != nil {
-		return err
-	}
-	write(w, http.StatusOK, s.entry())
-	return nil
+	return string(b)
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"github.com/openai/openai-go/v3/packages/param"
 	"github.com/openai/openai-go/v3/responses"
 	"go.uber.org/goleak"
+	"pgregory.net/rapid"
 
 	"candor/internal/rng"
 	"candor/openai"
@@ -68,7 +68,15 @@ var served = openai.ServedModel{Dialect: "steps", About: "a fake", Parameters: 1
 
 func newServer(t *testing.T, gen llm.Generator, change func(*Options)) *Server {
 	t.Helper()
-	o := Options{Generator: gen, Name: "small:rl", Model: served, Random: rng.New(1), Clock: time.Now}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	return serverOf(t, Bare(NewBatch(ctx, gen)), change)
+}
+
+// serverOf returns a server of one model.
+func serverOf(t *testing.T, b Backend, change func(*Options)) *Server {
+	t.Helper()
+	o := Options{Models: []Model{{Name: "small:rl", Served: served, Backend: b}}, Random: rng.New(1), Clock: time.Now}
 	if change != nil {
 		change(&o)
 	}
@@ -76,9 +84,12 @@ func newServer(t *testing.T, gen llm.Generator, change func(*Options)) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.cancel)
+	t.Cleanup(s.stop)
 	return s
 }
+
+// batchOf is the batch of newServer's.
+func batchOf(s *Server) *Batch { return s.Models[0].Backend.(bare).gen.(*Batch) }
 
 // start serves on a port of its own and returns its address.
 func start(t *testing.T, s *Server) string {
@@ -352,7 +363,10 @@ func TestResponses(t *testing.T) {
 }
 
 func TestModels(t *testing.T) {
-	c := client(t, newServer(t, words(), func(o *Options) { o.Name = "runs/default:small:2" }))
+	c := client(t, newServer(t, words(), func(o *Options) {
+		o.Models[0].Name = "runs/default:small:2"
+		o.Models = append(o.Models, Model{Name: "gateway", Backend: o.Models[0].Backend, Served: openai.ServedModel{Context: 4096}})
+	}))
 	list, err := c.Models.List(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -398,7 +412,7 @@ func TestPieces(t *testing.T) {
 	} {
 		var text string
 		var got []llm.Token
-		for _, p := range pieces(c) {
+		for p := range pieces(&c) {
 			text += p.text
 			got = append(got, p.tokens...)
 		}
@@ -406,7 +420,13 @@ func TestPieces(t *testing.T) {
 			t.Errorf("%s: %q with %v became %q with %v", name, c.Text, c.Tokens, text, got)
 		}
 	}
-	if n := len(pieces(llm.Completion{Text: " one  two "})); n != 4 {
+	n := 0
+	for p := range pieces(&llm.Completion{Text: strings.Repeat("words ", 100)}) {
+		if n++; len(p.text) > pieceBytes+len(" words") {
+			t.Errorf("a piece of %d bytes", len(p.text))
+		}
+	}
+	if n < 8 || n > 12 {
 		t.Errorf("%d pieces", n)
 	}
 }
@@ -460,7 +480,7 @@ func TestStopReason(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	s := newServer(t, words(), func(o *Options) { o.Key = "open sesame" })
+	s := newServer(t, words(), func(o *Options) { o.Admit = AdmitKey("open sesame") })
 	for header, want := range map[string]int{"": 401, "Bearer": 401, "Bearer ": 401, "Bearer open": 401, "Basic open sesame": 401, "Bearer open sesame": 200, "bearer  open sesame": 200} {
 		r := httptest.NewRequest(http.MethodGet, "/v1/models", nil)
 		r.Header.Set("Authorization", header)
@@ -475,15 +495,38 @@ func TestKey(t *testing.T) {
 	if w.Code != 200 {
 		t.Errorf("/healthz: %d", w.Code)
 	}
-	if s.key != sha256.Sum256([]byte("open sesame")) {
-		t.Error("the key is not kept as its hash")
-	}
 }
 
 func TestNew(t *testing.T) {
-	for _, o := range []Options{{}, {Generator: words(), Name: "x"}, {Generator: words(), Clock: time.Now}} {
+	b := Bare(words())
+	for _, o := range []Options{
+		{}, {Models: []Model{{Name: "x", Backend: b}}}, {Clock: time.Now}, {Clock: time.Now, Models: []Model{{Name: "x"}}}, {Clock: time.Now, Models: []Model{{Backend: b}}},
+		{Clock: time.Now, Models: []Model{{Name: "x", Backend: b}, {Name: "x", Backend: b}}},
+	} {
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v is enough", o)
 		}
 	}
+}
+
+// The event that is written by hand is the one that the encoder would write.
+func TestChatText(t *testing.T) {
+	s := newServer(t, words(), nil)
+	rapid.Check(t, func(t *rapid.T) {
+		text, i := rapid.String().Draw(t, "text"), rapid.IntRange(0, maxChoices).Draw(t, "choice")
+		written := func(write func(*chatStream)) string {
+			e := (&exchange{s: s, w: httptest.NewRecorder()}).events(nil)
+			defer e.out.free()
+			c := newChatStream(e, &call{Call: Call{ID: "chatcmpl-<1>", Model: text, Arrived: time.Unix(7, 0)}})
+			write(&c)
+			return e.out.String()
+		}
+		byHand := written(func(c *chatStream) { c.text(i, text) })
+		encoded := written(func(c *chatStream) {
+			c.send(openai.ChatChunkChoice{Index: i, Delta: openai.ChatDelta{Content: &openai.Content{Text: text}}})
+		})
+		if byHand != encoded {
+			t.Fatalf("by hand %s\nencoded %s", byHand, encoded)
+		}
+	})
 }
