@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 
 	"candor/reasoning/llm"
@@ -33,8 +34,19 @@ type call struct {
 // take notes the answer, whose body is still to be read.
 func (k *call) take(resp *http.Response) {
 	k.resp = resp
-	k.body = bufio.NewReaderSize(&limited{r: resp.Body, left: k.client.maxRead}, 16<<10)
+	k.body = buffers.Get().(*bufio.Reader)
+	k.body.Reset(&limited{r: resp.Body, left: k.client.maxRead})
 	k.media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+}
+
+// buffers are those of answers that have been read: most of what a call would allocate.
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 16<<10) }}
+
+// release gives the buffer back, when nobody reads the answer any more.
+func (k *call) release() {
+	k.body.Reset(nil)
+	buffers.Put(k.body)
+	k.body = nil
 }
 
 // limited reads up to left bytes, and fails beyond instead of seeming to end.

@@ -193,6 +193,7 @@ func (c *Client) do(ctx context.Context, method, path string, body any, read fun
 	}
 	defer resp.Body.Close()
 	k.take(resp)
+	defer k.release()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return k.refused()
 	}

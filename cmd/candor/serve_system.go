@@ -293,7 +293,10 @@ func (b *builder) gate(ctx context.Context, m *config.Monitor) (compose.Gate, ga
 	if err != nil {
 		return compose.Gate{}, rule, err
 	}
-	g := compose.Gate{Monitor: renamed{m.Name, e}, Sees: compose.Part(m.Sees), Timeout: time.Duration(m.Timeout), Advisory: rule.OnBlock == gateway.Release}
+	g := compose.Gate{Monitor: renamed{m.Name, e}, Sees: compose.Part(m.Sees), Advisory: rule.OnBlock == gateway.Release}
+	if !monitor.InProcess(g.Monitor) {
+		g.Timeout = time.Duration(m.Timeout)
+	}
 	if m.Threshold != nil {
 		g.Threshold, rule.About = *m.Threshold, "set by hand"
 	} else {
@@ -317,6 +320,9 @@ type renamed struct {
 }
 
 func (r renamed) Name() string { return r.name }
+
+// Unwrap lets a gate see whether the monitor needs a timeout.
+func (r renamed) Unwrap() monitor.Examiner { return r.Examiner }
 
 func (b *builder) examiner(ctx context.Context, m *config.Monitor) (monitor.Examiner, error) {
 	switch m.Kind {

@@ -111,7 +111,12 @@ func (s *Dialogue) rewrite(ctx context.Context, turns []*turn) error {
 	for i, u := range turns {
 		if steps := u.nonBlank(); u.t.Partial == "" && len(steps) > 0 {
 			src := u.src.Split(PartParaphraser)
-			waits[i] = start(func() ([]string, error) { return s.Paraphrase.Paraphrase(ctx, steps, &src) })
+			rewrite := func() ([]string, error) { return s.Paraphrase.Paraphrase(ctx, steps, &src) }
+			if _, ok := s.Paraphrase.(RuleParaphraser); ok {
+				waits[i] = finished(rewrite)
+			} else {
+				waits[i] = start(rewrite)
+			}
 		}
 	}
 	for i, u := range turns {

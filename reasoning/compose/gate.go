@@ -139,7 +139,7 @@ func rule(ctx context.Context, gates []Gate, t *Transcript) (wait func()) {
 			v.Note = "switched off"
 		case !t.answered:
 			v.Note = t.whyNoOutput()
-		case g.Timeout == 0 && monitor.Unwrap(g.Monitor) != nil:
+		case g.Timeout == 0 && monitor.InProcess(g.Monitor):
 			f, err := monitor.Examine(ctx, g.Monitor, t.View(g.Sees))
 			t.Findings[i] = f
 			g.take(v, f, err)
@@ -271,13 +271,8 @@ func start[T any](f func() (T, error)) (wait func(context.Context) (T, error)) {
 	done := make(chan result, 1)
 	go func() {
 		r := result{err: errors.New("it ended without a result")}
-		defer func() {
-			if p := recover(); p != nil {
-				r.err = fmt.Errorf("it panicked: %v", p)
-			}
-			done <- r
-		}()
-		r.value, r.err = f()
+		defer func() { done <- r }()
+		r.value, r.err = guarded(f)
 	}()
 	return func(ctx context.Context) (T, error) {
 		select {
@@ -287,4 +282,20 @@ func start[T any](f func() (T, error)) (wait func(context.Context) (T, error)) {
 			return *new(T), ctx.Err()
 		}
 	}
+}
+
+// finished is start for what is soon done: f has ended when it returns.
+func finished[T any](f func() (T, error)) (wait func(context.Context) (T, error)) {
+	value, err := guarded(f)
+	return func(context.Context) (T, error) { return value, err }
+}
+
+// guarded calls f, whose panic is an error.
+func guarded[T any](f func() (T, error)) (value T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it panicked: %v", p)
+		}
+	}()
+	return f()
 }

@@ -158,6 +158,18 @@ func Unwrap(e Examiner) Monitor {
 	return nil
 }
 
+// InProcess tells whether an examiner works in this process alone and is soon done whatever the view, so that nobody needs a timeout
+// for it: what [Local] makes, [Rules], and who wraps such a one and has a method Unwrap.
+func InProcess(e Examiner) bool {
+	switch e := e.(type) {
+	case local, *Rules:
+		return true
+	case interface{ Unwrap() Examiner }:
+		return InProcess(e.Unwrap())
+	}
+	return false
+}
+
 // Spans implements [Pointer].
 func (m StepChecker) Spans(v View) []Span { return stepSpans(v, m.Faults(v.written())) }
 

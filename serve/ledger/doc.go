@@ -8,7 +8,7 @@
 // # What a receipt means
 //
 // [Ledger.Append] returns a receipt only when the entry is on the disk: it has survived whatever happens to the process or
-// to the machine's power afterwards. One goroutine writes; what has gathered in its queue goes into one transaction with one
+// to the machine's power afterwards. One append at a time writes; what has gathered in the queue by then goes into one transaction with one
 // sync (group commit). When the store is locked, full, damaged or away, or when the queue is full, an append fails with
 // [ErrUnavailable], soon and without keeping anything in memory: a gateway refuses the request then. The ledger tries the
 // store again every second, and [Ledger.Err] is nil again once it is back. An append that failed may still be on the disk,

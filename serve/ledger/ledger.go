@@ -76,6 +76,8 @@ type Ledger struct {
 	opts   Options
 	store  store
 	queue  chan *write
+	lead   chan struct{} // held by whoever writes: it has room for one
+	stop   chan struct{} // closed by Close
 	wake   chan struct{}
 	writer sync.WaitGroup
 	queued atomic.Int64 // bytes
@@ -114,7 +116,7 @@ func Open(ctx context.Context, where string, opts Options) (*Ledger, error) {
 	if !plainWord(strings.ToLower(opts.Instance), maxName) {
 		return nil, fmt.Errorf("opening a ledger: the gateway has the name %q: want at most %d letters, digits, - and _", opts.Instance, maxName)
 	}
-	l := &Ledger{opts: opts, queue: make(chan *write, queueLen), wake: make(chan struct{}, 1), given: map[string]string{}}
+	l := &Ledger{opts: opts, queue: make(chan *write, queueLen), lead: make(chan struct{}, 1), stop: make(chan struct{}), wake: make(chan struct{}, 1), given: map[string]string{}}
 	var err error
 	if l.store, err = openStore(ctx, where, &l.opts); err != nil {
 		return nil, err
@@ -174,7 +176,7 @@ func (l *Ledger) Close() error {
 		return nil
 	}
 	l.closed = true
-	close(l.queue)
+	close(l.stop)
 	l.gate.Unlock()
 	l.writer.Wait()
 	return errors.Join(l.Err(), l.store.close())
@@ -281,7 +283,13 @@ func (l *Ledger) Abandon(trace, why string) {
 }
 
 // put queues a write and waits until it is durable. New work is not taken while the store is known to be away.
+//
+// Who finds nobody writing writes what has gathered, its own and that of others; so an append that is alone costs no switch to
+// another goroutine, and those that come while one writes go together into the next transaction.
 func (l *Ledger) put(ctx context.Context, w *write, isNew bool) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("appending to the ledger: %w", context.Cause(ctx))
+	}
 	if err := l.enqueue(w, isNew); err != nil {
 		l.mu.Lock()
 		l.stats.Refused++
@@ -289,15 +297,20 @@ func (l *Ledger) put(ctx context.Context, w *write, isNew bool) error {
 		return err
 	}
 	defer l.queued.Add(-w.size)
-	select {
-	case err := <-w.done:
-		return err
-	case <-ctx.Done():
-		if w.taken.CompareAndSwap(false, true) {
-			w.entries = nil // it may stay in the queue for a while, its texts need not
-			return fmt.Errorf("appending to the ledger: %w", context.Cause(ctx))
+	for {
+		select {
+		case err := <-w.done:
+			return err
+		case l.lead <- struct{}{}:
+			l.turn(l.gather(), 0)
+			<-l.lead
+		case <-ctx.Done():
+			if w.taken.CompareAndSwap(false, true) {
+				w.entries = nil // it may stay in the queue for a while, its texts need not
+				return fmt.Errorf("appending to the ledger: %w", context.Cause(ctx))
+			}
+			return <-w.done // it is being written, and the store's patience is short
 		}
-		return <-w.done // it is being written, and the store's patience is short
 	}
 }
 

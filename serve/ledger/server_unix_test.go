@@ -110,7 +110,7 @@ func (s *server) command(name string, args ...string) *exec.Cmd {
 
 // start starts it and waits until it takes connections.
 func (s *server) start() error {
-	s.running = s.command("postgres", "-D", filepath.Join(s.dir, "data"), "-c", "listen_addresses=", "-c", "unix_socket_directories="+s.dir, "-c", "logging_collector=off")
+	s.running = s.command("postgres", "-D", filepath.Join(s.dir, "data"), "-c", "listen_addresses=", "-c", "unix_socket_directories="+s.dir, "-c", "logging_collector=off", "-c", "max_connections=400")
 	log, err := s.running.StderrPipe()
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ type refusal struct{ error }
 
 func (r refusal) Unwrap() error { return r.error }
 
-// run writes what is queued, as much as there is, in one transaction after the other.
+// run does what is to be done without an append: checkpoints, signs of life, what was given up, a store that is away.
 func (l *Ledger) run() {
 	signing, retry := time.NewTicker(l.opts.Sign), time.NewTicker(l.opts.retry)
 	defer signing.Stop()
@@ -71,37 +71,36 @@ func (l *Ledger) run() {
 	}
 	for {
 		select {
-		case w, ok := <-l.queue:
-			if !ok {
-				l.finish()
-				return
-			}
-			l.turn(l.gather(w), 0)
+		case <-l.stop:
+			l.lead <- struct{}{} // for good
+			l.finish()
+			return
 		case <-l.wake:
-			l.turn(nil, 0)
+			l.aside(0, func() bool { return true })
 		case <-signing.C:
-			if l.state.unsigned > 0 || l.purge {
-				l.turn(nil, sign)
-			}
+			l.aside(sign, func() bool { return l.state.unsigned > 0 || l.purge || len(l.queue) > 0 })
 		case <-beats:
-			l.turn(nil, beat)
+			l.aside(beat, func() bool { return true })
 		case <-retry.C:
-			if l.state.stale {
-				l.turn(nil, sign)
-			}
+			l.aside(sign, func() bool { return l.state.stale })
 		}
 	}
 }
 
-// gather returns w and what else waits, up to a transaction's worth.
-func (l *Ledger) gather(w *write) []*write {
-	group, size := []*write{w}, w.size
-	for len(group) < queueLen && size < maxAppend {
+// aside takes the lead and writes, if that is due.
+func (l *Ledger) aside(do duty, due func() bool) {
+	l.lead <- struct{}{}
+	defer func() { <-l.lead }()
+	if due() {
+		l.turn(l.gather(), do)
+	}
+}
+
+// gather returns what waits, up to a transaction's worth.
+func (l *Ledger) gather() (group []*write) {
+	for size := int64(0); len(group) < queueLen && size < maxAppend; {
 		select {
-		case w, ok := <-l.queue:
-			if !ok {
-				return group
-			}
+		case w := <-l.queue:
 			group, size = append(group, w), size+w.size
 		default:
 			return group
@@ -112,6 +111,9 @@ func (l *Ledger) gather(w *write) []*write {
 
 // finish writes the last entries.
 func (l *Ledger) finish() {
+	for group := l.gather(); len(group) > 0; group = l.gather() {
+		l.turn(group, 0)
+	}
 	l.mu.Lock()
 	for trace := range l.open {
 		if l.given[trace] == "" {
@@ -122,8 +124,18 @@ func (l *Ledger) finish() {
 	l.turn(nil, sign)
 }
 
+// gaveUp tells whether a trace is to be abandoned.
+func (l *Ledger) gaveUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.given) > 0
+}
+
 // turn writes a group and tells everybody what became of it.
 func (l *Ledger) turn(group []*write, do duty) {
+	if len(group) == 0 && do == 0 && !l.gaveUp() {
+		return // a leader before has taken all
+	}
 	group = slices.DeleteFunc(group, func(w *write) bool { return !w.taken.CompareAndSwap(false, true) })
 	err := l.commit(group, do)
 	if err != nil {
