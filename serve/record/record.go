@@ -82,6 +82,8 @@ type Call struct {
 	Role    string `json:"role"`
 	Model   string `json:"model"`
 	Attempt int    `json:"attempt"` // 0 the first
+	// Answered is the model that answered by its server's account, if that is another name: evidence may not hold for it.
+	Answered string `json:"answered,omitempty"`
 	// Began is the time of the call by the gateway's clock.
 	Began            time.Time     `json:"began"`
 	Took             time.Duration `json:"took_ns"`

@@ -37,6 +37,9 @@ type Options struct {
 	Breaker  Breaker
 }
 
+// maxName is how much of the name that a server gives its model is noted, in bytes.
+const maxName = 200
+
 // Breaker has a model left out for a while that keeps failing. The zero value never does.
 type Breaker struct {
 	// Failures is how many attempts in a row must have failed; 0 switches it off.
@@ -145,6 +148,9 @@ func (g *Generator) attempt(ctx context.Context, rec *Record, m *model, n int, r
 	for i := range out {
 		call.PromptTokens += out[i].PromptTokens
 		call.CompletionTokens += out[i].CompletionTokens
+		if name := out[i].Model; name != "" && name != m.Name {
+			call.Answered = name[:min(len(name), maxName)]
+		}
 	}
 	if err != nil {
 		call.Err = word(ctx, err)

@@ -461,3 +461,23 @@ func BenchmarkGenerate(b *testing.B) {
 type instant []llm.Completion
 
 func (i instant) Generate(context.Context, []llm.Request) ([]llm.Completion, error) { return i, nil }
+
+// A server that answers with another model than was asked does so on record.
+func TestTheModelThatAnsweredIsNoted(t *testing.T) {
+	for says, want := range map[string]string{"": "", "r1": "", "r1-mini": "r1-mini", strings.Repeat("x", 500): strings.Repeat("x", 200)} {
+		m := &script{does: []step{func(context.Context, int) ([]llm.Completion, error) {
+			return []llm.Completion{{Text: "ok", Model: says}}, nil
+		}}}
+		g, err := role.New(role.Options{Role: "reasoner", Models: []role.Model{{Name: "r1", Generator: m}}, Clock: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var calls role.Record
+		if _, err := g.Generate(role.With(t.Context(), &calls), []llm.Request{{MaxTokens: 1, Messages: []llm.Message{{Role: llm.User, Text: "?"}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := calls.Calls()[0].Answered; got != want {
+			t.Errorf("a model that calls itself %.20q is noted as %.20q, want %.20q", says, got, want)
+		}
+	}
+}
