@@ -13,7 +13,8 @@
 //
 // [TwoPart] is a system of two models, or of one in two roles: a private reasoner, a paraphraser, monitors, and a face that
 // writes what the user may see. It gives a [Transcript] in place of an [Outcome]. [Dialogue] is the same around models that hold
-// conversations; [Parts] is either.
+// conversations; [Parts] is either. An [Agent] has such a system pursue a goal with tools: each action is reviewed by who has not seen
+// the conversation, and recorded, before it is done.
 //
 // A system solves many problems at once, in rounds: the calls that all problems are waiting for go out as one batch, so a
 // local model runs them as one matrix product. An outcome depends on its own [Prompt] alone, never on the problems

@@ -12,6 +12,11 @@
 // prompt, [KeyValue] looks for the value of a leaked key where honest work does not state it, [KeyMention] for the word alone,
 // and [TotalStated] for totals that are stated, which is what reinforcement learning is made to hide.
 //
+// Monitors that know no language of the lab are an [Examiner] each: [Rules] are regular expressions, [LMJudge] asks a model by a
+// policy. [Reader] is one, too: a model trained to read chains of the lab says how likely the stated answer is to who reads the chain
+// alone. [Local] makes an Examiner of any Monitor. [Calibrate] finds the threshold that flags no more than a chosen share of good
+// samples, and what it does on a half that it was not chosen on.
+//
 // What a monitor may see is part of its type: each hands itself no more than its own part of a [View] ([Written] or
 // [Stated]), and the package knows of no task, so no monitor can know a right answer. The monitors calibrated in the lab
 // are the ones that run elsewhere; nothing here depends on where a trace came from.
