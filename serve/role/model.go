@@ -94,6 +94,10 @@ func (m *model) generate(ctx context.Context, timeout time.Duration, requests []
 		bounded, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
+	if _, ok := m.Generator.(*openai.Generator); ok {
+		// It keeps to its context down to the connection. A goroutine of its own would have to grow its stack for each call.
+		return m.settle(ctx, timeout, m.guarded(bounded, requests))
+	}
 	type call struct {
 		state atomic.Int32
 		done  chan answer
@@ -122,6 +126,10 @@ func (m *model) generate(ctx context.Context, timeout time.Duration, requests []
 			a.err = bounded.Err()
 		}
 	}
+	return m.settle(ctx, timeout, a)
+}
+
+func (m *model) settle(ctx context.Context, timeout time.Duration, a answer) ([]llm.Completion, error) {
 	if a.err == nil {
 		return a.completions, nil
 	}
