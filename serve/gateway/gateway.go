@@ -46,6 +46,7 @@ type System struct {
 type Ledger interface {
 	Append(ctx context.Context, entries ...ledger.Entry) ([]ledger.Receipt, error)
 	Abandon(trace, why string)
+	Redact(ctx context.Context, trace, who, why string, names ...string) (n int, err error)
 	Err() error
 	Stats() ledger.Stats
 }

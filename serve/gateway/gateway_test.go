@@ -283,3 +283,27 @@ func nth(n int64) monitor.Examiner {
 		return monitor.Finding{}, nil
 	})
 }
+
+func TestTextsAreRedactedWhileTheGatewayRuns(t *testing.T) {
+	s := newStack(t, parts{monitor: nth(2), rules: []gateway.Rule{{OnBlock: gateway.Hold}}})
+	held, released := s.ask(""), s.ask("")
+	ctx := t.Context()
+	if _, err := s.gate.Redact(ctx, held.trace, "ann", "asked for"); err == nil {
+		t.Error("an answer that waits for a person was redacted")
+	}
+	n, err := s.gate.Redact(ctx, released.trace, "ann", "the user asked for it")
+	if err != nil || n != 3 {
+		t.Fatalf("redacted %d texts, %v, want prompt, try and answer", n, err)
+	}
+	tr, err := s.gate.Trace(ctx, released.trace)
+	if err != nil || tr.Messages != nil || tr.Answer != nil || tr.Stages[0].Try != nil || len(tr.Redacted) != 3 || tr.Outcome != record.Released {
+		t.Errorf("after that: %+v, %v", tr, err)
+	}
+	if _, err := s.gate.Redact(ctx, released.trace, "ann", "again"); !errors.Is(err, record.ErrUnknown) {
+		t.Errorf("a second time: %v", err)
+	}
+	if a, _, err := s.gate.Retrieve(ctx, released.trace); err != nil || a.Text != "" || a.Refusal == "" {
+		t.Errorf("retrieved afterwards: %+v, %v", a, err)
+	}
+	s.sound()
+}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"candor/serve/ledger"
 	"candor/serve/record"
@@ -100,6 +101,21 @@ func (g *Gateway) Held(ctx context.Context) ([]record.Summary, error) {
 		out = append(out, t.Summary)
 	}
 	return out, nil
+}
+
+// Redact implements record.Source. A held answer is redacted once it is decided: nobody could let out what is not there.
+func (g *Gateway) Redact(ctx context.Context, id, who, why string) (int, error) {
+	t, err := g.Trace(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	switch kept := t.Messages != nil || t.Answer != nil || slices.ContainsFunc(t.Stages, func(s record.StageOf) bool { return s.Try != nil || s.Action != nil }); {
+	case t.Outcome == record.Open || t.Outcome == record.Held:
+		return 0, fmt.Errorf("%s is %s: wait until it has ended or is decided", id, t.Outcome)
+	case !kept:
+		return 0, fmt.Errorf("%s has no texts any more: %w", id, record.ErrUnknown)
+	}
+	return g.Ledger.Redact(ctx, id, who, why)
 }
 
 // Watch implements record.Source.

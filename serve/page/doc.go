@@ -6,7 +6,8 @@
 // # Pages
 //
 //	/                       the traces as they come, with filters; /events is its stream of server-sent events
-//	/traces/{id}            one trace in full; /traces/{id}/text/... one of its texts whole, as a download
+//	/traces/{id}            one trace in full; /traces/{id}/text/... one of its texts whole, as a download; POST /traces/{id}/redact
+//	                        deletes its texts
 //	/held                   the answers that wait for a person; POST /traces/{id}/review decides on one
 //	/load                   requests, latencies, verdicts, models
 //	/login, /logout         a session

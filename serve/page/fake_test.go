@@ -94,6 +94,28 @@ func (s *fakeSource) Decide(_ context.Context, id string, r record.Review) error
 	return record.ErrUnknown
 }
 
+func (s *fakeSource) Redact(_ context.Context, id, who, why string) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return 0, s.err
+	}
+	for i, t := range s.traces {
+		if t.ID != id || t.Messages == nil {
+			continue
+		}
+		c := *t
+		c.Redacted, c.Messages, c.Answer = []string{"by " + who + ": " + why}, nil, nil
+		c.Stages = slices.Clone(t.Stages)
+		for k := range c.Stages {
+			c.Stages[k].Try, c.Stages[k].Action = nil, nil
+		}
+		s.traces[i] = &c
+		return 3, nil
+	}
+	return 0, record.ErrUnknown
+}
+
 func (s *fakeSource) Stats() record.Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()

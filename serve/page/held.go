@@ -91,31 +91,43 @@ func (h *heldItem) fill(t *record.Trace, viewer viewer) {
 	}
 }
 
-// review decides on a held answer.
-func (s *site) review(w http.ResponseWriter, r *http.Request, v viewer) {
-	nothing := " Nothing was decided."
+// posted checks a form by which a reviewer does something for a reason, and returns the reason. It answers what is no such form, with
+// nothing as the last sentence.
+func (s *site) posted(w http.ResponseWriter, r *http.Request, v viewer, only, nothing string) (why string, ok bool) {
 	if err := r.ParseForm(); err != nil {
 		s.fault(w, r, v, http.StatusBadRequest, "The form could not be read: "+line(err.Error())+"."+nothing)
-		return
+		return "", false
 	}
 	if err := s.Guard.Check(r); err != nil {
 		s.fault(w, r, v, http.StatusForbidden, sentence(err)+nothing)
-		return
+		return "", false
 	}
 	if !v.Reviewer {
-		s.fault(w, r, v, http.StatusForbidden, "Only a reviewer decides what is let out."+nothing)
-		return
+		s.fault(w, r, v, http.StatusForbidden, only+nothing)
+		return "", false
 	}
-	decision, why := r.PostForm.Get("decision"), strings.TrimSpace(strings.ToValidUTF8(r.PostForm.Get("why"), "\uFFFD"))
+	why = strings.TrimSpace(strings.ToValidUTF8(r.PostForm.Get("why"), "\uFFFD"))
 	switch n := utf8.RuneCountInString(why); {
-	case decision != "approve" && decision != "reject":
-		s.fault(w, r, v, http.StatusBadRequest, `The decision must be "approve" or "reject".`+nothing)
-		return
 	case n == 0:
-		s.fault(w, r, v, http.StatusBadRequest, "A decision needs a reason, which is recorded with it."+nothing)
-		return
+		s.fault(w, r, v, http.StatusBadRequest, "This needs a reason, which is recorded with it."+nothing)
 	case n > maxWhy:
 		s.fault(w, r, v, http.StatusBadRequest, "The reason has "+count(n)+" characters, at most "+count(maxWhy)+" are kept."+nothing)
+	default:
+		return why, true
+	}
+	return "", false
+}
+
+// review decides on a held answer.
+func (s *site) review(w http.ResponseWriter, r *http.Request, v viewer) {
+	nothing := " Nothing was decided."
+	why, ok := s.posted(w, r, v, "Only a reviewer decides what is let out.", nothing)
+	if !ok {
+		return
+	}
+	decision := r.PostForm.Get("decision")
+	if decision != "approve" && decision != "reject" {
+		s.fault(w, r, v, http.StatusBadRequest, `The decision must be "approve" or "reject".`+nothing)
 		return
 	}
 	id := r.PathValue("id")
@@ -130,5 +142,23 @@ func (s *site) review(w http.ResponseWriter, r *http.Request, v viewer) {
 	default:
 		done := map[string]string{"approve": "approved", "reject": "rejected"}[decision]
 		http.Redirect(w, r, "/held?done="+done+"&id="+escape(id), http.StatusSeeOther)
+	}
+}
+
+// redact deletes the texts of a trace.
+func (s *site) redact(w http.ResponseWriter, r *http.Request, v viewer) {
+	nothing := " Nothing was deleted."
+	why, ok := s.posted(w, r, v, "Only a reviewer deletes texts.", nothing)
+	if !ok {
+		return
+	}
+	id := r.PathValue("id")
+	switch _, err := s.Source.Redact(r.Context(), id, v.Name, why); {
+	case errors.Is(err, record.ErrUnknown):
+		s.fault(w, r, v, http.StatusNotFound, "There is no such trace, or it has no texts any more."+nothing)
+	case err != nil:
+		s.fault(w, r, v, http.StatusServiceUnavailable, "The deletion could not be recorded, so nothing was deleted: "+line(err.Error())+".")
+	default:
+		http.Redirect(w, r, "/traces/"+escape(id), http.StatusSeeOther)
 	}
 }

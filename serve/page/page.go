@@ -43,6 +43,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("GET /traces/{id}", s.known(s.trace))
 	mux.HandleFunc("GET /traces/{id}/text/{part...}", s.known(s.text))
 	mux.HandleFunc("POST /traces/{id}/review", s.known(s.review))
+	mux.HandleFunc("POST /traces/{id}/redact", s.known(s.redact))
 	mux.HandleFunc("GET /held", s.known(s.held))
 	mux.HandleFunc("GET /load", s.known(s.load))
 	mux.HandleFunc("GET /login", s.loginForm)

@@ -51,6 +51,9 @@ type Source interface {
 	// Decide lets a held answer out or not, once it is in the ledger who did so and why. The error wraps [ErrUnknown] if
 	// there is none, [ErrDecided] if somebody has decided.
 	Decide(ctx context.Context, id string, r Review) error
+	// Redact deletes the texts of a trace that has ended, and records who did so and why. It returns how many there were; the error
+	// wraps [ErrUnknown] if there were none.
+	Redact(ctx context.Context, id, who, why string) (n int, err error)
 	// Stats tells how the gateway does.
 	Stats() Stats
 	// Watch returns what changes: a trace that began, ended or was reviewed. The channel is closed when ctx ends; who reads too slowly
