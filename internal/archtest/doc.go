@@ -15,5 +15,6 @@
 // are left out as well.
 //
 // The house rules say which standard packages and calls belong to one place only: randomness to internal/rng, the clock
-// and the environment to cmd. Each message names what to use instead.
+// and the environment to cmd. Tests may use both, and so may internal/browser, which no rule lets anything but a test
+// import. Each message names what to use instead.
 package archtest

@@ -74,6 +74,7 @@ func TestBrokenRulesAreReported(t *testing.T) {
 			"reasoning/compose": {"reasoning/cot", "internal/rng"}, "train/grpo": {"train", "engine/optim"}}, nil},
 		{"upwards", map[string][]string{"engine/nn": {"train/sft"}}, []string{"engine/nn imports train/sft, and no rule lets engine"}},
 		{"sideways", map[string][]string{"study/metric": {"study/runlog"}}, []string{"study/metric imports study/runlog"}},
+		{"helper of tests", map[string][]string{"serve/page": {"internal/browser"}}, []string{"serve/page imports internal/browser, and no rule"}},
 		{"unnamed", map[string][]string{"helper": {"engine/nn"}}, []string{"no rule names helper"}},
 		{"name alone is no folder", map[string][]string{"engineering": {"reasoning/llm"}}, []string{"no rule names engineering"}},
 		{"ban within a folder", map[string][]string{"reasoning/monitor": {"reasoning/task"}},

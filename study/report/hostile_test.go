@@ -2,13 +2,10 @@ package report
 
 import (
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
+	"candor/internal/browser"
 	"candor/study/runlog"
 )
 
@@ -74,49 +71,34 @@ func TestHostileHonestyIsText(t *testing.T) {
 
 // TestHonestyBrowser opens pages of a study of honesty, one of them hostile, in a real browser.
 func TestHonestyBrowser(t *testing.T) {
-	b := newTab(t)
-	for name, in := range map[string]Input{"plain": honestyInput(), "hostile": hostileHonesty()} {
-		html := render(t, in)
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprint(w, html)
-		}))
-		t.Cleanup(server.Close)
-		b.look(1200, "light")
-		b.run(chromedp.Navigate(server.URL))
-		b.contains(positionText, "1 of ")
-		b.run(do("document.querySelectorAll('details').forEach(d => d.open = true)"))
+	b := browser.Open(t, servePages(t, map[string]string{"/plain": render(t, honestyInput()), "/hostile": render(t, hostileHonesty())}))
+	for _, path := range []string{"/plain", "/hostile"} {
+		b.Look(1200, "light", "")
+		b.Go(path)
+		b.Contains(positionText, "1 of ")
+		b.Do("document.querySelectorAll('details').forEach(d => d.open = true)")
 		for _, scheme := range []string{"light", "dark"} {
 			for _, width := range []int{1200, 700, 360, 320} {
-				b.look(width, scheme)
-				b.want("document.documentElement.scrollWidth <= innerWidth", "true")
+				b.Look(width, scheme, "")
+				b.Want("document.documentElement.scrollWidth <= innerWidth", "true")
 				// Nothing is drawn outside the window: this sees what a clipped figure would hide.
-				b.want(`[...document.querySelectorAll('#hiding *, #leak *, #dose *, #decoded *')].filter(e => !e.closest('.scroll')).filter(e => e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1)
-					.map(e => e.tagName + '.' + e.getAttribute('class') + ' ' + (e.textContent || '').slice(0, 40)).slice(0, 10).join('|')`, "")
+				if out := b.Outside("#hiding :not(.scroll, .scroll *), #leak :not(.scroll, .scroll *), #dose :not(.scroll, .scroll *), #decoded :not(.scroll, .scroll *)"); out != "" {
+					t.Errorf("outside the window: %s", out)
+				}
 				if t.Failed() {
-					t.Fatalf("%s at %d pixels, %s: %s", name, width, scheme, b.text(`document.documentElement.scrollWidth + ' ' + [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll')).filter(e => e.getBoundingClientRect().right > innerWidth + 1)
-						.map(e => e.tagName + '.' + e.getAttribute('class') + ' ' + (e.textContent || '').slice(0, 40)).slice(0, 10).join('\n')`))
+					t.Fatalf("%s at %d pixels, %s: %s", path, width, scheme, b.Outside("body :not(.scroll, .scroll *)"))
 				}
 			}
 		}
-		b.want("typeof window.pwned", "undefined")
-		b.want("document.querySelectorAll('main script, main img').length", "0")
-		if name == "plain" {
-			b.want("document.querySelectorAll('#hiding figure, #leak figure').length > 8", "true")
-			b.want("[...document.querySelectorAll('#decoded .step .sign')].every(e => /^(–|-?\\d+ ✓|-?\\d+ ✗ -?\\d+)$/.test(e.textContent.trim()))", "true")
-			b.run(do("location.hash = '#reader?' + new URLSearchParams({arm: 'hidden', measure: 'paraphrased · test', beside: ''})"))
-			b.contains(headText, "hidden")
-			b.contains(sampleText, "passed on, rewritten:")
+		b.Want("typeof window.pwned", "undefined")
+		b.Want("document.querySelectorAll('main script, main img').length", "0")
+		if path == "/plain" {
+			b.Want("document.querySelectorAll('#hiding figure, #leak figure').length > 8", "true")
+			b.Want("[...document.querySelectorAll('#decoded .step .sign')].every(e => /^(–|-?\\d+ ✓|-?\\d+ ✗ -?\\d+)$/.test(e.textContent.trim()))", "true")
+			b.Do("location.hash = '#reader?' + new URLSearchParams({arm: 'hidden', measure: 'paraphrased · test', beside: ''})")
+			b.Contains(headText, "hidden")
+			b.Contains(sampleText, "passed on, rewritten:")
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.faults) > 0 {
-		t.Errorf("the browser complains: %q", b.faults)
-	}
-	for _, url := range b.requests {
-		if !strings.HasPrefix(url, "http://127.0.0.1:") && !strings.HasPrefix(url, "data:") && !strings.HasPrefix(url, "about:") {
-			t.Errorf("the page asked for %s", url)
-		}
-	}
+	b.Clean()
 }

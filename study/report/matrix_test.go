@@ -2,14 +2,11 @@ package report
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
+	"candor/internal/browser"
 	"candor/study/claim"
 	"candor/study/metric"
 )
@@ -130,27 +127,19 @@ func TestCannotSee(t *testing.T) {
 
 // On a narrow page the tables scroll in their boxes and the page does not.
 func TestMatrixScrollsInItsBox(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "report.html")
-	if err := os.WriteFile(file, []byte(render(t, matrixInput())), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	b := newTab(t)
+	b := browser.Open(t, servePages(t, map[string]string{"/": render(t, matrixInput())}))
 	for _, scheme := range []string{"light", "dark"} {
-		b.look(360, scheme)
-		b.run(chromedp.Navigate("file://" + file))
-		b.contains(positionText, "1 of ")
-		b.run(do("document.querySelectorAll('#matrix details').forEach(d => d.open = true)"))
-		b.want("document.documentElement.scrollWidth <= innerWidth", "true")
-		b.want("[...document.querySelectorAll('#matrix .scroll')].map(e => e.scrollWidth > e.clientWidth).join()", "true,true,true,true")
-		b.want("document.querySelector('#matrix tbody th.who').getBoundingClientRect().left >= 0", "true")
-		b.run(do("document.querySelector('#matrix .scroll').scrollLeft = 9999"))
-		b.want("(r => r.right <= innerWidth && r.left > 100)(document.querySelector('#matrix tbody tr:last-child td:last-child').getBoundingClientRect())", "true")
-		b.want("document.querySelector('#matrix tbody th.who').getBoundingClientRect().left >= 0", "true") // it stays
-		b.want("new Set(['.h10', '.h0', '.h10.below'].map(s => getComputedStyle(document.querySelector('.sample' + s)).backgroundColor)).size", "3")
+		b.Look(360, scheme, "")
+		b.Go("/")
+		b.Contains(positionText, "1 of ")
+		b.Do("document.querySelectorAll('#matrix details').forEach(d => d.open = true)")
+		b.Want("document.documentElement.scrollWidth <= innerWidth", "true")
+		b.Want("[...document.querySelectorAll('#matrix .scroll')].map(e => e.scrollWidth > e.clientWidth).join()", "true,true,true,true")
+		b.Want("document.querySelector('#matrix tbody th.who').getBoundingClientRect().left >= 0", "true")
+		b.Do("document.querySelector('#matrix .scroll').scrollLeft = 9999")
+		b.Want("(r => r.right <= innerWidth && r.left > 100)(document.querySelector('#matrix tbody tr:last-child td:last-child').getBoundingClientRect())", "true")
+		b.Want("document.querySelector('#matrix tbody th.who').getBoundingClientRect().left >= 0", "true") // it stays
+		b.Want("new Set(['.h10', '.h0', '.h10.below'].map(s => getComputedStyle(document.querySelector('.sample' + s)).backgroundColor)).size", "3")
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.faults) > 0 {
-		t.Errorf("the browser complains: %q", b.faults)
-	}
+	b.Clean()
 }
