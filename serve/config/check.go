@@ -15,7 +15,7 @@ import (
 )
 
 // Kinds are the kinds of monitors.
-var Kinds = []string{"rules", "judge", "answer-only", "key-mention", "key-value", "tally-checker", "step-checker", "reader"}
+var Kinds = []string{"rules", "judge", "answer-only"}
 
 const (
 	defaultTimeout = 60 * time.Second
@@ -198,7 +198,7 @@ func (m *Monitor) check(c *Config) error {
 		return errors.New("a judge needs a model")
 	case m.Kind == "judge" && (m.Policy == "") == (m.PolicyFile == ""):
 		return errors.New("a judge needs policy or policy_file: what it judges by")
-	case m.Kind != "judge" && m.Kind != "reader" && m.Model != "":
+	case m.Kind != "judge" && m.Model != "":
 		return fmt.Errorf("a monitor of kind %s asks no model", m.Kind)
 	case m.Kind == "rules" && m.Rules == "" || m.Kind == "answer-only" && m.Samples == "":
 		return fmt.Errorf("a monitor of kind %s needs a file: rules or samples", m.Kind)

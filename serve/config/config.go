@@ -120,7 +120,8 @@ type Face struct {
 
 // Monitor is a gate.
 type Monitor struct {
-	Kind string `yaml:"kind"` // rules, judge, answer-only, key-mention, key-value, tally-checker, step-checker, reader
+	// Kind is one of [Kinds]. The systems of the lab bring their own monitors, which read the lab's languages.
+	Kind string `yaml:"kind"`
 	Role `yaml:",inline"`
 	Name string `yaml:"name"`
 	// Rules is the file of kind rules, Policy or PolicyFile the text of kind judge, Samples the file that answer-only is fitted on.
