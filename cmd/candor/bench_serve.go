@@ -275,9 +275,9 @@ func (g *gatewayProcess) peak() int64 {
 // use compares the second tenth of the samples with the last: the first is warming up.
 func (g *gatewayProcess) use() gatewayUse {
 	all := g.samples()
-	n := len(all) / 10
-	if n == 0 {
-		return gatewayUse{Peak: g.peak()}
+	n := max(len(all)/10, 1)
+	if len(all) < 3 {
+		return gatewayUse{Peak: g.peak()} // too short, or a system that does not tell
 	}
 	median := func(s []int64) int64 { s = slices.Clone(s); slices.Sort(s); return s[len(s)/2] }
 	return gatewayUse{Peak: slices.Max(all), First: median(all[n : 2*n]), Last: median(all[len(all)-n:])}
@@ -315,8 +315,11 @@ func printServe(out io.Writer, r *serveReport) {
 	mb := func(n int64) string { return fmt.Sprintf("%.0f MB", float64(n)/1e6) }
 	fmt.Fprintf(out, "gateway: %s of processor time a request, at most %s of memory\n", r.Use.CPUPerRequest.Round(time.Microsecond), mb(r.Use.Peak))
 	if r.Soak != nil {
-		fmt.Fprintf(out, "soak of %s: %d sent, %d failed; memory %s after a tenth of it, %s at its end, at most %s\n", r.Soak.Took.Round(time.Second), r.Soak.Sent, r.Soak.Failed,
-			mb(r.SoakUse.First), mb(r.SoakUse.Last), mb(r.SoakUse.Peak))
+		fmt.Fprintf(out, "soak of %s: %d sent, %d failed", r.Soak.Took.Round(time.Second), r.Soak.Sent, r.Soak.Failed)
+		if u := r.SoakUse; u.Last > 0 {
+			fmt.Fprintf(out, "; memory %s after a tenth of it, %s at its end, at most %s", mb(u.First), mb(u.Last), mb(u.Peak))
+		}
+		fmt.Fprintln(out)
 	}
 	for what, report := range map[string]*load.Report{"requests": r.Gateway, "streams": r.Streams, "soak": r.Soak} {
 		if report == nil {
