@@ -236,7 +236,7 @@ func (u *turn) takeChain(c llm.Completion) error {
 	case u.system.Face != nil:
 		u.t.Draft = said
 	}
-	u.t.private, u.t.Stop = chain, c.Stop
+	u.t.private, u.t.Stop, u.t.Provenance = chain, c.Stop, c.Provenance
 	if err := u.cut(chain); err != nil {
 		return err
 	}

@@ -105,6 +105,9 @@ type Transcript struct {
 	CloseBanned []string
 	// Rewritten tells whether the chain was to be rewritten.
 	Rewritten bool
+	// Provenance is what the reasoner's chain is by its server's account: of a [Dialogue] whose reasoner keeps it apart. A monitor that
+	// reads a summary has judged a summary.
+	Provenance llm.Provenance
 	// Draft is what the reasoner of a [Dialogue] said beside its chain. Nobody reads it on.
 	Draft string
 	// Context is all that the output was written from: what the face saw of the prompt and the rewritten chain. "" if nobody

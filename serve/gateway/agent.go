@@ -58,7 +58,7 @@ func (w *work) event(ctx context.Context, e compose.Event) error {
 	var content any
 	switch {
 	case e.Transcript != nil:
-		stage = record.Stage{What: "try", N: w.tries, System: "main", Verdicts: e.Transcript.Verdicts, Partial: e.Transcript.Partial, Calls: w.newCalls()}
+		stage = record.Stage{What: "try", N: w.tries, System: "main", Verdicts: e.Transcript.Verdicts, Partial: e.Transcript.Partial, Provenance: e.Transcript.Provenance, Calls: w.newCalls()}
 		wrote := tryOf(e.Transcript)
 		w.wrote = append(w.wrote, wrote)
 		name, content = record.ContentTry, wrote

@@ -307,3 +307,15 @@ func TestTextsAreRedactedWhileTheGatewayRuns(t *testing.T) {
 	}
 	s.sound()
 }
+
+// A chain that is no chain is marked as what it is.
+func TestTheProvenanceOfAChainIsOnRecord(t *testing.T) {
+	for _, kind := range []llm.Provenance{llm.Raw, llm.Summary, llm.Leaked, ""} {
+		s := newStack(t, parts{reasoner: generator(func(context.Context, llm.Request) (llm.Completion, error) {
+			return llm.Completion{Text: "draft", Reasoning: secretChain, Provenance: kind, Finish: llm.FinishStop}, nil
+		})})
+		if tr := s.sound(s.ask("")); tr[0].Stages[0].Provenance != kind {
+			t.Errorf("a chain that is %q is recorded as %q", kind, tr[0].Stages[0].Provenance)
+		}
+	}
+}

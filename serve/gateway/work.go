@@ -186,7 +186,7 @@ func (w *work) try(ctx context.Context, s compose.Parts, name string) (*compose.
 	}
 	t := &transcripts[0]
 	w.tokens += t.Tokens
-	stage.Verdicts, stage.Partial = t.Verdicts, t.Partial
+	stage.Verdicts, stage.Partial, stage.Provenance = t.Verdicts, t.Partial, t.Provenance
 	wrote := tryOf(t)
 	w.wrote = append(w.wrote, wrote)
 	return t, w.stage(stage, record.ContentTry, wrote)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"candor/reasoning/llm"
 	"candor/serve/record"
 )
 
@@ -54,6 +55,17 @@ func TestRedactIsOffered(t *testing.T) {
 		body := get(newPage(t, newSource(exampleTrace(1, tc.outcome))), tc.as, "/traces/tr_000001").Body.String()
 		if strings.Contains(body, "/redact") != tc.want {
 			t.Errorf("%s, %s: the form is there: %v", tc.as, tc.outcome, !tc.want)
+		}
+	}
+}
+
+func TestWhatIsNoChainIsCalledSo(t *testing.T) {
+	for kind, want := range map[llm.Provenance]string{llm.Summary: "a summary of the chain", llm.Leaked: "where it ends is a guess", llm.Encrypted: "which is encrypted", llm.Raw: "", "": ""} {
+		tr := exampleTrace(1, record.Released)
+		tr.Stages[0].Provenance = kind
+		body := get(newPage(t, newSource(tr)), "reviewer", "/traces/tr_000001").Body.String()
+		if want == "" && strings.Contains(body, "account this is") || !strings.Contains(body, want) {
+			t.Errorf("%q: the page does not say %q", kind, want)
 		}
 	}
 }

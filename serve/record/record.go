@@ -69,7 +69,10 @@ type Stage struct {
 	System   string            `json:"system,omitempty"`
 	Verdicts []compose.Verdict `json:"verdicts,omitempty"`
 	Partial  compose.Limit     `json:"partial,omitempty"`
-	Calls    []Call            `json:"calls,omitempty"`
+	// Provenance is what the chain of a try is: what the monitors read is a chain of thought only if it is raw. "" is raw as well, of a
+	// model that keeps none apart.
+	Provenance llm.Provenance `json:"provenance,omitempty"`
+	Calls      []Call         `json:"calls,omitempty"`
 	// Spent is how long each part took, in the order in which they began.
 	Spent []Spent `json:"spent,omitempty"`
 	// Decision is the reviewer's on an action: approve, modify, reject or escalate.
