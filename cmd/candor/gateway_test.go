@@ -367,3 +367,27 @@ func TestServeWithACalibratedJudge(t *testing.T) {
 		t.Errorf("a calibration of another part was taken: %s", errs.String())
 	}
 }
+
+// A checkpoint plays a part like an endpoint: here one model under a monitor, which a person can read about on record.
+func TestServeACheckpointUnderMonitors(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"rules.yaml":  "rules:\n  - {name: two, match: '2', in: answer}\n",
+		"candor.yaml": "listen: 127.0.0.1:0\nmodels: {tiny: {local: honest}}\nreasoner: {model: tiny, temperature: 0, max_tokens: 64}\nmonitors:\n  - {kind: rules, rules: rules.yaml, sees: output, threshold: .5}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url, stop := gatewayServing(t, nil, "--config", filepath.Join(dir, "candor.yaml"))
+	defer stop()
+	if a := gatewayChat(t, url, "", "none 0 0 0 1 0 0 0 :"); a.status != 200 || a.text == "" || strings.Contains(a.text, "2") {
+		t.Errorf("a sum without a 2: %d %s", a.status, a.body)
+	}
+	if a := gatewayChat(t, url, "", "none 0 2 0 0 0 0 0 :"); a.status != 200 || a.text != "" || a.refuse == "" {
+		t.Errorf("a sum with a 2: %d %s", a.status, a.body)
+	}
+	if a := gatewayChat(t, url, "", "what is the meaning of life?"); a.status < 400 || strings.Contains(a.body, "meaning") {
+		t.Errorf("words that it does not know: %d %s", a.status, a.body)
+	}
+}

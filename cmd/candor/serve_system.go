@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"candor/reasoning/dialect"
 	"candor/reasoning/llm"
 	"candor/reasoning/monitor"
+	"candor/serve/api"
 	"candor/serve/config"
 	"candor/serve/gateway"
 	"candor/serve/role"
@@ -34,11 +36,11 @@ type builder struct {
 	closers []func() error
 }
 
-// remote is a model behind an endpoint.
+// remote is a model behind an endpoint, or a local one in such a model's place.
 type remote struct {
 	name   string
 	gen    llm.Generator
-	client *openai.Client
+	client *openai.Client // nil of a local one
 	// cleared is what its audit says, if one is named; uncleared why it does not pass.
 	cleared   *cleared
 	uncleared error
@@ -58,10 +60,11 @@ func (b *builder) model(ctx context.Context, name string) (*remote, error) {
 		return r, nil
 	}
 	m := b.c.Models[name]
+	open := b.open
 	if m.Local != "" {
-		return nil, fmt.Errorf("models.%s was trained by candor and speaks its own language: it can be the reasoner alone, with the face that it was trained with", name)
+		open = b.openLocal
 	}
-	r, err := b.open(ctx, name, m)
+	r, err := open(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("models.%s: %w", name, err)
 	}
@@ -69,7 +72,7 @@ func (b *builder) model(ctx context.Context, name string) (*remote, error) {
 	return r, nil
 }
 
-func (b *builder) open(ctx context.Context, name string, m config.Model) (*remote, error) {
+func (b *builder) open(ctx context.Context, m config.Model) (*remote, error) {
 	key := ""
 	if m.APIKeyEnv != "" {
 		if key = b.w.env(m.APIKeyEnv); key == "" {
@@ -88,6 +91,24 @@ func (b *builder) open(ctx context.Context, name string, m config.Model) (*remot
 	}
 	if r.gen, err = openai.NewGenerator(client, m.Model, *capabilities); err != nil {
 		return nil, err
+	}
+	return r, nil
+}
+
+// openLocal opens a model that candor trained. It knows the words of the lab alone, and refuses requests with others.
+func (b *builder) openLocal(ctx context.Context, m config.Model) (*remote, error) {
+	local, err := openLocal(m.Local, runtime.GOMAXPROCS(0))
+	if err != nil {
+		return nil, err
+	}
+	batches, stop := context.WithCancel(context.WithoutCancel(ctx)) // requests that are under way are answered
+	b.closers = append(b.closers, func() error { stop(); local.close(); return nil })
+	r := &remote{name: local.name, gen: api.NewBatch(batches, local.gen)}
+	a := audited{name: local.name, weights: local.served.Weights}
+	if m.Evidence != "" {
+		r.cleared, r.uncleared = clearFiles(a, b.path(m.Evidence), b.path(m.Policy))
+	} else {
+		r.cleared, r.uncleared = clearEmbedded(a)
 	}
 	return r, nil
 }
@@ -134,12 +155,15 @@ func (b *builder) play(ctx context.Context, name string, r *config.Role) (llm.Ge
 	return role.New(o)
 }
 
+// alone tells whether the file names a reasoner and no other part: then a model that candor trained brings the parts that it was trained
+// with.
+func alone(c *config.Config) bool {
+	return c.Face == nil && c.Paraphraser == nil && len(c.Monitors) == 0 && c.Trusted == nil && c.Agent == nil
+}
+
 // lab makes the system of a model that candor trained.
 func (b *builder) lab(ctx context.Context) (gateway.System, error) {
 	c, m := b.c, b.c.Models[b.c.Reasoner.Model]
-	if c.Face != nil || c.Paraphraser != nil || len(c.Monitors) > 0 || c.Trusted != nil || c.Agent != nil {
-		return gateway.System{}, fmt.Errorf("models.%s was trained by candor and speaks its own language: it brings its own face, paraphraser and monitors, and has no tools; leave the others out", c.Reasoner.Model)
-	}
 	sys, err := openLabSystem(m.Local)
 	if err != nil {
 		return gateway.System{}, err
@@ -155,7 +179,7 @@ func (b *builder) lab(ctx context.Context) (gateway.System, error) {
 
 // systems makes what the file describes.
 func (b *builder) systems(ctx context.Context) ([]gateway.System, error) {
-	if b.c.Models[b.c.Reasoner.Model].Local != "" {
+	if b.c.Models[b.c.Reasoner.Model].Local != "" && alone(b.c) {
 		s, err := b.lab(ctx)
 		return []gateway.System{s}, err
 	}
