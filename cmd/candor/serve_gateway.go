@@ -212,7 +212,7 @@ func (r *gatewayRun) front(ctx context.Context, a net.Addr) (*api.Server, error)
 		return nil, err
 	}
 	r.gateway, err = gateway.New(ctx, gateway.Options{
-		Systems: systems, Ledger: r.ledger, Reader: r.reader, Clock: r.w.clock, Random: r.random.Split("tries"), InFlight: r.c.Limits.InFlight,
+		Systems: systems, Version: version(), Ledger: r.ledger, Reader: r.reader, Clock: r.w.clock, Random: r.random.Split("tries"), InFlight: r.c.Limits.InFlight,
 		Key: r.auth.Key, Charge: r.auth.Charge, Observe: r.observe,
 	})
 	if err != nil {

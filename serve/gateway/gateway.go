@@ -62,6 +62,8 @@ type Reader interface {
 // Options is what a gateway needs from outside.
 type Options struct {
 	Systems []System // the first is the default
+	// Version says which program serves, for the record.
+	Version string
 	Ledger  Ledger
 	Reader  Reader
 	// Clock must be that of the machine.
@@ -172,7 +174,7 @@ func (g *Gateway) note(ctx context.Context) error {
 	for _, s := range g.Systems {
 		list = append(list, served{s.Name, s.About, s.Ungated, s.Evidence, s.Rules, s.Served.Weights})
 	}
-	body, err := ledger.Marshal(map[string]any{"systems": list})
+	body, err := ledger.Marshal(map[string]any{"version": g.Version, "systems": list})
 	if err != nil {
 		return err
 	}
