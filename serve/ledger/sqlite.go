@@ -35,10 +35,10 @@ PRAGMA user_version = 2;
 
 const (
 	// moveAfter is how many bytes are written to the write-ahead log before another goroutine moves them to the file.
-	moveAfter = 4 << 20
+	moveAfter = 24 << 20
 	// maxLog is how many pages the log may have before the writer moves the last of them itself, so that the log can begin
 	// anew: while others move, it writes.
-	maxLog = 4096
+	maxLog = 16384
 )
 
 // sqliteStore is a SQLite file.
