@@ -234,6 +234,15 @@ func get(h http.Handler, as, path string) *httptest.ResponseRecorder {
 	return ask(h, as, httptest.NewRequest("GET", path, nil))
 }
 
+// submit posts a form as who it is shown to, with the token that the page gave them unless the form has one.
+func submit(t *testing.T, src *fakeSource, as, path string, form url.Values) *httptest.ResponseRecorder {
+	t.Helper()
+	if form.Get("csrf") == "" {
+		form.Set("csrf", "token-of-"+as)
+	}
+	return post(newPage(t, src), as, path, form)
+}
+
 func post(h http.Handler, as, path string, form url.Values) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")

@@ -198,10 +198,7 @@ func TestReview(t *testing.T) {
 		if tc.id == "" {
 			tc.id = "tr_000002"
 		}
-		if tc.form.Get("csrf") == "" {
-			tc.form.Set("csrf", "token-of-"+tc.as)
-		}
-		w := post(newPage(t, src), tc.as, "/traces/"+tc.id+"/review", tc.form)
+		w := submit(t, src, tc.as, "/traces/"+tc.id+"/review", tc.form)
 		if w.Code != tc.status || !strings.Contains(w.Body.String(), tc.say) {
 			t.Errorf("%s: status %d, want %d with %q: %s", name, w.Code, tc.status, tc.say, w.Body)
 		}
